@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Verbs, nothing else: what is built stands in Kbuild.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+
+all: modules ## the module, for the kernel that KDIR or KVER names (default: the running one)
+
+modules: | headers ## the same
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+headers:
+	@test -e $(KDIR)/Makefile || { \
+		echo "error: no kernel headers in $(KDIR)" >&2; \
+		echo "  apt-get install linux-headers-$(KVER)" >&2; \
+		echo "  or name another kernel: make KVER=<release> or make KDIR=<directory of headers>" >&2; \
+		exit 1; }
+
+demo: ## a guest on a real VMBus host: our module, Debian's hv_balloon on top
+	tests/host/demo
+
+test: ## everything that is tested, on all kernels; ends with one line of counts
+	tests/run
+
+check: ## W=1, sparse and checkpatch on both kernels
+	tests/check/run
+
+abi-check: ## exports against those of the distributions' modules, symbol by symbol
+	tests/abi/check
+
+bench: ## instructions per operation, the stock module's beside ours
+	tests/bench/run
+
+# Kbuild's own clean where headers are at hand; the list, where they are not.
+clean: ## remove what was built here
+	@if [ -e $(KDIR)/Makefile ]; then \
+		$(MAKE) -C $(KDIR) M=$(CURDIR) clean; \
+	else \
+		find . -name .git -prune -o -type f \
+			\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+			-o -name modules.order -o -name Module.symvers \) -exec rm -f {} +; \
+	fi
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' Makefile | \
+		while IFS='|' read -r verb what; do printf '  make %-11s %s\n' "$$verb" "$$what"; done
+	@echo
+	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
+
+.PHONY: all modules headers demo test check abi-check bench clean help

@@ -1,0 +1,837 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What VSCs call: open and close, send and receive, request ids.
+ *
+ * Actions: open, close and retarget of all channels of one device exclude each
+ * other by the primary channel's open_mutex. Sending is serialised by the
+ * outbound ring's lock, receiving is the VSC's own affair. Interrupts come at
+ * any time from the moment that a callback is set until stop_callbacks() is
+ * done with its grace period.
+ *
+ * Ring memory belongs to the channel while it is open. If the host does not
+ * confirm that it let go of it, the memory is parked: kept until a late
+ * confirmation, the end of a rescind, or the unload.
+ *
+ * Locks: open_mutex -> chan->lock. ring_lock and the requestor's lock nest in
+ * that order and are taken in any context.
+ */
+#include <linux/kernel.h>
+#include <linux/interrupt.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/module.h>
+#include <linux/hyperv.h>
+#include <linux/uio.h>
+#include <linux/set_memory.h>
+#include <asm/page.h>
+#include <asm/mshyperv.h>
+#include <linux/list.h>
+#include <linux/bitops.h>
+#include <asm/sync_bitops.h>
+#include <linux/atomic.h>
+#include <linux/tracepoint.h>
+
+#include "include/vmbus_private.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* A batched callback gives the CPU back after this long. */
+#define BATCH_JIFFIES	2
+
+struct vmbus_bus vmbus_bus;
+
+/**
+ * vmbus_chan_open_mutex() - the mutex that serves all channels of a device
+ * @chan: one of them
+ */
+struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+
+	return primary ? &to_vmbus_chan(primary)->open_mutex : &chan->open_mutex;
+}
+
+static void chan_free(struct kref *ref)
+{
+	struct vmbus_chan *chan = container_of(ref, struct vmbus_chan, ref);
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+
+	tasklet_kill(&chan->ch.callback_event);
+	mutex_destroy(&chan->open_mutex);
+	/* Interrupts look channels up under RCU. */
+	kfree_rcu(chan, ch.rcu);
+	if (primary)
+		vmbus_chan_put(to_vmbus_chan(primary));
+}
+
+/**
+ * vmbus_chan_get() - take a reference
+ * @chan: channel that is referenced already
+ */
+struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan)
+{
+	kref_get(&chan->ref);
+	return chan;
+}
+
+/**
+ * vmbus_chan_put() - drop a reference
+ * @chan: the channel; freed with the last one
+ *
+ * Context: process, may sleep.
+ */
+void vmbus_chan_put(struct vmbus_chan *chan)
+{
+	kref_put(&chan->ref, chan_free);
+}
+
+/* ---- host interrupts ---- */
+
+static void run_callback(unsigned long data)
+{
+	struct vmbus_channel *ch = (struct vmbus_channel *)data;
+	unsigned long end = jiffies + BATCH_JIFFIES;
+	void (*callback)(void *context);
+
+	for (;;) {
+		/* stop_callbacks() waits for this tasklet after it cleared it. */
+		callback = READ_ONCE(ch->onchannel_callback);
+		if (unlikely(!callback))
+			return;
+		callback(ch->channel_callback_context);
+		if (ch->callback_mode != HV_CALL_BATCHED)
+			return;
+		/* Unmask, and look again for what came while masked. */
+		if (likely(!hv_end_read(&ch->inbound)))
+			return;
+		hv_begin_read(&ch->inbound);
+		if (time_after(jiffies, end)) {
+			tasklet_schedule(&ch->callback_event);
+			return;
+		}
+	}
+}
+
+/**
+ * vmbus_chan_interrupt() - the host signalled a channel
+ * @chan: the channel
+ *
+ * Context: hard interrupt, in an RCU read-side section.
+ */
+void vmbus_chan_interrupt(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	void (*callback)(void *context) = READ_ONCE(ch->onchannel_callback);
+
+	++ch->interrupts;
+	if (unlikely(!callback))
+		return;
+
+	switch (ch->callback_mode) {
+	case HV_CALL_ISR:
+		callback(ch->channel_callback_context);
+		return;
+	case HV_CALL_BATCHED:
+		hv_begin_read(&ch->inbound);
+		fallthrough;
+	case HV_CALL_DIRECT:
+		tasklet_schedule(&ch->callback_event);
+		return;
+	}
+}
+
+/**
+ * vmbus_reset_channel_cb() - no callback of this channel runs any more
+ * @channel: the channel
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_reset_channel_cb(struct vmbus_channel *channel)
+{
+	unsigned long flags;
+
+	/* pci-hyperv calls its callback itself, under this lock. */
+	spin_lock_irqsave(&channel->sched_lock, flags);
+	WRITE_ONCE(channel->onchannel_callback, NULL);
+	spin_unlock_irqrestore(&channel->sched_lock, flags);
+
+	/* Interrupts that saw the callback are over, the tasklet too. */
+	synchronize_rcu();
+	tasklet_disable(&channel->callback_event);
+	tasklet_enable(&channel->callback_event);
+}
+
+/**
+ * vmbus_chan_init() - initialise the parts of a new channel that this file owns
+ * @chan: zeroed
+ */
+void vmbus_chan_init(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *ch = &chan->ch;
+
+	kref_init(&chan->ref);
+	spin_lock_init(&chan->lock);
+	mutex_init(&chan->open_mutex);
+	chan->state = VMBUS_CHAN_OFFERED;
+	ch->state = vmbus_chan_visible_state(chan->state);
+	spin_lock_init(&ch->sched_lock);
+	spin_lock_init(&ch->requestor.req_lock);
+	tasklet_init(&ch->callback_event, run_callback, (unsigned long)ch);
+	vmbus_ring_setup(&chan->tx, &ch->outbound);
+	vmbus_ring_setup(&chan->rx, &ch->inbound);
+	ch->max_pkt_size = VMBUS_DEFAULT_MAX_PKT_SIZE;
+}
+
+/* ---- request ids ---- */
+
+static int requestor_alloc(struct vmbus_requestor *rqstor, u32 size)
+{
+	u32 i;
+
+	rqstor->req_arr = kvmalloc_array(size, sizeof(*rqstor->req_arr), GFP_KERNEL);
+	rqstor->req_bitmap = bitmap_zalloc(size, GFP_KERNEL);
+	if (!rqstor->req_arr || !rqstor->req_bitmap) {
+		kvfree(rqstor->req_arr);
+		bitmap_free(rqstor->req_bitmap);
+		rqstor->req_arr = NULL;
+		rqstor->req_bitmap = NULL;
+		return -ENOMEM;
+	}
+	/* A free slot holds the index of the next free one. */
+	for (i = 0; i < size; i++)
+		rqstor->req_arr[i] = i + 1;
+	rqstor->size = size;
+	rqstor->next_request_id = 0;
+	return 0;
+}
+
+static void requestor_free(struct vmbus_requestor *rqstor)
+{
+	kvfree(rqstor->req_arr);
+	bitmap_free(rqstor->req_bitmap);
+	rqstor->req_arr = NULL;
+	rqstor->req_bitmap = NULL;
+	rqstor->size = 0;
+}
+
+/**
+ * vmbus_next_request_id() - an id for a request, to send instead of its address
+ * @channel: open channel; its rqstor_size was set before it was opened
+ * @rqst_addr: address (or anything) to remember
+ *
+ * Context: any.
+ * Return: 1 .. rqstor_size; VMBUS_NO_RQSTOR if the channel has no ids;
+ * VMBUS_RQST_ERROR if all are in use.
+ */
+u64 vmbus_next_request_id(struct vmbus_channel *channel, u64 rqst_addr)
+{
+	struct vmbus_requestor *rqstor = &channel->requestor;
+	unsigned long flags;
+	u64 slot;
+
+	if (!channel->rqstor_size)
+		return VMBUS_NO_RQSTOR;
+
+	lock_requestor(channel, flags);
+	slot = rqstor->next_request_id;
+	if (slot >= rqstor->size) {
+		unlock_requestor(channel, flags);
+		return VMBUS_RQST_ERROR;
+	}
+	rqstor->next_request_id = rqstor->req_arr[slot];
+	rqstor->req_arr[slot] = rqst_addr;
+	__set_bit(slot, rqstor->req_bitmap);
+	unlock_requestor(channel, flags);
+
+	/* 0 is the id of messages that the host was not asked for. */
+	return slot + 1;
+}
+EXPORT_SYMBOL_GPL(vmbus_next_request_id);
+
+/**
+ * __vmbus_request_addr_match() - the address of an id, freed if it matches
+ * @channel: the channel
+ * @trans_id: id as the host sent it, any value
+ * @rqst_addr: free the id if it holds this address, or VMBUS_RQST_ADDR_ANY
+ *
+ * Context: any; the caller holds the requestor's lock (lock_requestor()).
+ * Return: the address, also if it does not match; VMBUS_NO_RQSTOR if the
+ * channel has no ids; VMBUS_RQST_ERROR if the id is not in use.
+ */
+u64 __vmbus_request_addr_match(struct vmbus_channel *channel, u64 trans_id,
+			       u64 rqst_addr)
+{
+	struct vmbus_requestor *rqstor = &channel->requestor;
+	u64 slot = trans_id - 1, addr;
+
+	if (!channel->rqstor_size)
+		return VMBUS_NO_RQSTOR;
+	if (slot >= rqstor->size || !test_bit(slot, rqstor->req_bitmap))
+		return VMBUS_RQST_ERROR;
+
+	addr = rqstor->req_arr[slot];
+	if (rqst_addr == VMBUS_RQST_ADDR_ANY || addr == rqst_addr) {
+		__clear_bit(slot, rqstor->req_bitmap);
+		rqstor->req_arr[slot] = rqstor->next_request_id;
+		rqstor->next_request_id = slot;
+	}
+	return addr;
+}
+EXPORT_SYMBOL_GPL(__vmbus_request_addr_match);
+
+/**
+ * vmbus_request_addr_match() - __vmbus_request_addr_match() with its lock
+ * @channel: the channel
+ * @trans_id: id as the host sent it, any value
+ * @rqst_addr: free the id if it holds this address, or VMBUS_RQST_ADDR_ANY
+ */
+u64 vmbus_request_addr_match(struct vmbus_channel *channel, u64 trans_id, u64 rqst_addr)
+{
+	unsigned long flags;
+	u64 addr;
+
+	lock_requestor(channel, flags);
+	addr = __vmbus_request_addr_match(channel, trans_id, rqst_addr);
+	unlock_requestor(channel, flags);
+	return addr;
+}
+EXPORT_SYMBOL_GPL(vmbus_request_addr_match);
+
+/**
+ * vmbus_request_addr() - the address of an id, which is free from now on
+ * @channel: the channel
+ * @trans_id: id as the host sent it, any value
+ *
+ * Return: as __vmbus_request_addr_match().
+ */
+u64 vmbus_request_addr(struct vmbus_channel *channel, u64 trans_id)
+{
+	return vmbus_request_addr_match(channel, trans_id, VMBUS_RQST_ADDR_ANY);
+}
+EXPORT_SYMBOL_GPL(vmbus_request_addr);
+
+/* ---- open and close ---- */
+
+static struct page **alloc_single_pages(u32 nr_pages, int node)
+{
+	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
+	u32 i;
+
+	if (!pages)
+		return NULL;
+	for (i = 0; i < nr_pages; i++) {
+		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!pages[i]) {
+			while (i--)
+				__free_page(pages[i]);
+			kvfree(pages);
+			return NULL;
+		}
+	}
+	return pages;
+}
+
+/* One block, split into single pages, so that all rings are freed alike. */
+static struct page **alloc_linear_pages(u32 nr_pages, int node)
+{
+	unsigned int order = get_order(nr_pages * PAGE_SIZE);
+	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
+	struct page *block;
+	u32 i;
+
+	if (!pages)
+		return NULL;
+	block = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, order);
+	if (!block) {
+		kvfree(pages);
+		return NULL;
+	}
+	split_page(block, order);
+	for (i = 0; i < nr_pages; i++)
+		pages[i] = block + i;
+	for (; i < 1U << order; i++)
+		__free_page(block + i);
+	return pages;
+}
+
+/* Both halves of a ring: a header page and at least one of data. */
+static bool ring_size_valid(u32 size)
+{
+	return size >= 2 * PAGE_SIZE && PAGE_ALIGNED(size);
+}
+
+static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, bool linear)
+{
+	int node = cpu_to_node(chan->ch.target_cpu);
+	u64 nr_pages = ((u64)send_size + recv_size) / PAGE_SIZE;
+	struct page **pages;
+	u32 i;
+
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	if (!ring_size_valid(send_size) || !ring_size_valid(recv_size) ||
+	    nr_pages > VMBUS_GPADL_MAX_PAGES)
+		return -EINVAL;
+	if (chan->ring_pages)
+		return -EBUSY;
+
+	pages = linear ? alloc_linear_pages(nr_pages, node) : alloc_single_pages(nr_pages, node);
+	if (!pages)
+		return -ENOMEM;
+	for (i = 0; vmbus_host->set_visible && i < nr_pages; i++) {
+		if (vmbus_host->set_visible(page_address(pages[i]), 1, true)) {
+			/* In an unknown state, neither shared nor ours: leaked. */
+			pages[i] = NULL;
+			vmbus_pages_free(pages, nr_pages);
+			return -ENOMEM;
+		}
+		clear_page(page_address(pages[i]));
+	}
+
+	chan->ring_pages = pages;
+	chan->nr_ring_pages = nr_pages;
+	chan->tx_pages = send_size / PAGE_SIZE;
+	chan->ch.ringbuffer_page = linear ? pages[0] : NULL;
+	chan->ch.ringbuffer_pagecount = nr_pages;
+	chan->ch.ringbuffer_send_offset = chan->tx_pages;
+	return 0;
+}
+
+static void ring_forget(struct vmbus_chan *chan)
+{
+	chan->ring_pages = NULL;
+	chan->ch.ringbuffer_page = NULL;
+}
+
+static void ring_free(struct vmbus_chan *chan)
+{
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	if (chan->ring_pages)
+		vmbus_pages_free(chan->ring_pages, chan->nr_ring_pages);
+	ring_forget(chan);
+}
+
+/* Takes the ring back from the host, or gives its memory up for now. */
+static int ring_unshare(struct vmbus_chan *chan, bool host_may_use_it)
+{
+	u32 handle = chan->ch.ringbuffer_gpadlhandle.gpadl_handle;
+	int err = -EIO;
+
+	if (!host_may_use_it)
+		err = vmbus_gpadl_teardown_ring(chan, handle);
+	if (err) {
+		vmbus_pages_park(chan, handle, chan->ring_pages, chan->nr_ring_pages);
+		ring_forget(chan);
+	}
+	chan->ch.ringbuffer_gpadlhandle.gpadl_handle = 0;
+	chan->ch.ringbuffer_gpadlhandle.decrypted = err;
+	return err;
+}
+
+static int post_close(struct vmbus_chan *chan)
+{
+	struct vmbus_channel_close_channel msg = {
+		.header.msgtype = CHANNELMSG_CLOSECHANNEL,
+		.child_relid = vmbus_chan_relid(chan),
+	};
+	int err;
+
+	if (READ_ONCE(chan->ch.rescind))
+		return 0;
+	err = vmbus_post(&msg, sizeof(msg));
+	if (err)
+		pr_err_ratelimited("%pUl (relid %u): Close failed: close post msg return is %d\n",
+				   &chan->ch.offermsg.offer.if_instance,
+				   vmbus_chan_relid(chan), err);
+	return err;
+}
+
+/* Asks the host to open; the rings are shared, the callback is set. */
+static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userdatalen)
+{
+	struct vmbus_channel_open_channel msg = {
+		.header.msgtype = CHANNELMSG_OPENCHANNEL,
+		.child_relid = vmbus_chan_relid(chan),
+		.openid = vmbus_chan_relid(chan),
+		.ringbuffer_gpadlhandle = chan->ch.ringbuffer_gpadlhandle.gpadl_handle,
+		.target_vp = vmbus_host->vp_index(chan->ch.target_cpu),
+		.downstream_ringbuffer_pageoffset =
+			chan->tx_pages * (PAGE_SIZE / HV_HYP_PAGE_SIZE),
+	};
+	struct vmbus_request req;
+	int err;
+
+	if (userdatalen)
+		memcpy(msg.userdata, userdata, userdatalen);
+
+	vmbus_request_init(&req, CHANNELMSG_OPENCHANNEL_RESULT, msg.child_relid, msg.openid);
+	err = vmbus_request_begin(&req);
+	if (err)
+		return err;
+	if (READ_ONCE(chan->ch.rescind)) {
+		vmbus_request_abort(&req);
+		return -ENODEV;
+	}
+	err = vmbus_post(&msg, sizeof(msg));
+	if (err) {
+		vmbus_request_abort(&req);
+		return err;
+	}
+	err = vmbus_request_wait(&req, vmbus_deadlines.request);
+	if (err == -ETIMEDOUT)
+		post_close(chan);	/* should it open after all */
+	if (!err && req.reply.open_result.status) {
+		pr_err_ratelimited("%pUl (relid %u): host refused to open it: status 0x%x\n",
+				   &chan->ch.offermsg.offer.if_instance,
+				   vmbus_chan_relid(chan), req.reply.open_result.status);
+		err = -EAGAIN;
+	}
+	return err;
+}
+
+/* Opens a channel whose ring is allocated. On error the ring stays allocated. */
+static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatalen,
+		   void (*callback)(void *context), void *context)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	u32 rx_pages = chan->nr_ring_pages - chan->tx_pages;
+	u32 handle;
+	int err;
+
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	if (ch->rqstor_size) {
+		err = requestor_alloc(&ch->requestor, ch->rqstor_size);
+		if (err)
+			return err;
+	}
+	err = vmbus_ring_map(&chan->tx, chan->ring_pages, chan->tx_pages, 0);
+	if (err)
+		goto free_requestor;
+	err = vmbus_ring_map(&chan->rx, chan->ring_pages + chan->tx_pages, rx_pages,
+			     ch->max_pkt_size);
+	if (err)
+		goto unmap_tx;
+
+	err = vmbus_gpadl_create_ring(chan, chan->ring_pages, chan->nr_ring_pages, &handle);
+	ch->ringbuffer_gpadlhandle.gpadl_handle = handle;
+	if (err)
+		goto unshare;
+
+	/* The host may interrupt before its OPENCHANNEL_RESULT. */
+	ch->channel_callback_context = context;
+	WRITE_ONCE(ch->onchannel_callback, callback);
+
+	err = request_open(chan, userdata, userdatalen);
+	if (!err)
+		err = vmbus_chan_event(chan, VMBUS_EV_OPENED);
+	if (!err)
+		return 0;
+
+	vmbus_reset_channel_cb(ch);
+unshare:
+	ring_unshare(chan, false);
+	vmbus_ring_unmap(&chan->rx);
+unmap_tx:
+	vmbus_ring_unmap(&chan->tx);
+free_requestor:
+	requestor_free(&ch->requestor);
+	return err;
+}
+
+/* Starts an open; a sub-channel can only be open while its primary is. */
+static int begin_open(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+
+	if (primary && READ_ONCE(primary->state) != CHANNEL_OPENED_STATE)
+		return -ENODEV;
+	return vmbus_chan_event(chan, VMBUS_EV_OPEN);
+}
+
+/*
+ * A primary channel is removed with its device, whose driver closes it. What
+ * was rescinded of a sub-channel while it was in use is removed now.
+ */
+static void remove_if_revoked(struct vmbus_chan *chan)
+{
+	if (!chan->ch.primary_channel || !READ_ONCE(chan->ch.rescind) ||
+	    READ_ONCE(vmbus_conn.state) != VMBUS_CONNECTED)
+		return;
+	vmbus_chan_get(chan);
+	if (!queue_work(vmbus_bus.chan_wq, &chan->rescind_work))
+		vmbus_chan_put(chan);
+}
+
+static void open_failed(struct vmbus_chan *chan)
+{
+	vmbus_chan_event(chan, VMBUS_EV_OPEN_FAILED);
+	remove_if_revoked(chan);
+}
+
+/**
+ * vmbus_open() - open a channel
+ * @channel: offered channel
+ * @send_size: bytes of the outbound ring with its header, whole pages, >= 2
+ * @recv_size: bytes of the inbound ring, likewise
+ * @userdata: passed to the host's side, or NULL
+ * @userdatalen: its bytes, at most MAX_USER_DEFINED_BYTES
+ * @onchannel_callback: called when the host signals, by channel->callback_mode
+ * @context: its argument
+ *
+ * The rings are made of single pages, so fragmented memory does no harm. The
+ * callback may be called before this returns. Before calling, a VSC may set
+ * channel->max_pkt_size, rqstor_size, callback_mode and the request id hooks.
+ *
+ * Context: process, sleeps up to about four times vmbus_deadlines.request.
+ * Return: 0; -EINVAL for bad sizes; -EBUSY if it is open; -ENODEV if it is
+ * rescinded, or a sub-channel whose primary is not open; -EAGAIN if the host
+ * refused; -EDQUOT if it refused the ring's GPADL; -ETIMEDOUT if it did not
+ * answer; -ENOMEM; -ENOBUFS, -EIO from posting; -ESHUTDOWN without a connection.
+ */
+int vmbus_open(struct vmbus_channel *channel, u32 send_size, u32 recv_size,
+	       void *userdata, u32 userdatalen,
+	       void (*onchannel_callback)(void *context), void *context)
+{
+	struct vmbus_channel *primary = channel->primary_channel;
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	bool linear;
+	int err;
+
+	if (userdatalen > MAX_USER_DEFINED_BYTES || !onchannel_callback)
+		return -EINVAL;
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	err = begin_open(chan);
+	if (err)
+		goto unlock;
+	/* Who maps the primary's ring linearly does so with its sub-channels'. */
+	linear = primary && to_vmbus_chan(primary)->linear_only;
+	err = ring_alloc(chan, send_size, recv_size, linear);
+	if (!err)
+		err = connect(chan, userdata, userdatalen, onchannel_callback, context);
+	if (err) {
+		ring_free(chan);
+		open_failed(chan);
+	}
+unlock:
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	return err;
+}
+EXPORT_SYMBOL_GPL(vmbus_open);
+
+/**
+ * vmbus_alloc_ring() - allocate a ring that channel->ringbuffer_page maps
+ * @channel: channel that is not open
+ * @send_size: bytes of the outbound ring, as for vmbus_open()
+ * @recv_size: bytes of the inbound ring, likewise
+ *
+ * The caller maps the ring linearly, so it is one block of memory.
+ *
+ * Context: process, sleeps.
+ * Return: 0; -EINVAL for bad sizes; -EBUSY if it has a ring; -ENOMEM.
+ */
+int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	int err;
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	err = ring_alloc(chan, send_size, recv_size, true);
+	if (!err)
+		chan->linear_only = true;
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	return err;
+}
+EXPORT_SYMBOL_GPL(vmbus_alloc_ring);
+
+/**
+ * vmbus_free_ring() - free a ring that is not in use
+ * @channel: channel that is not open
+ *
+ * A ring that the host did not let go of was taken away by
+ * vmbus_disconnect_ring() and is not freed here.
+ */
+void vmbus_free_ring(struct vmbus_channel *channel)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	ring_free(chan);
+	chan->linear_only = false;
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+}
+EXPORT_SYMBOL_GPL(vmbus_free_ring);
+
+/**
+ * vmbus_connect_ring() - open a channel with the ring of vmbus_alloc_ring()
+ * @channel: offered channel
+ * @onchannel_callback: called when the host signals
+ * @context: its argument
+ *
+ * Context, Return: as vmbus_open(); -EINVAL if there is no ring. On error the
+ * ring stays allocated.
+ */
+int vmbus_connect_ring(struct vmbus_channel *channel,
+		       void (*onchannel_callback)(void *context), void *context)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	int err;
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	if (!chan->ring_pages || !onchannel_callback) {
+		err = -EINVAL;
+		goto unlock;
+	}
+	err = begin_open(chan);
+	if (err)
+		goto unlock;
+	err = connect(chan, NULL, 0, onchannel_callback, context);
+	if (err)
+		open_failed(chan);
+unlock:
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	return err;
+}
+EXPORT_SYMBOL_GPL(vmbus_connect_ring);
+
+/* Closes one channel that is open; the ring stays unless it was parked. */
+static int close_one(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	int err;
+
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	err = vmbus_chan_event(chan, VMBUS_EV_CLOSE);
+	if (err)
+		return err;
+	vmbus_reset_channel_cb(ch);
+	err = post_close(chan);
+	err = ring_unshare(chan, err);
+	vmbus_ring_unmap(&chan->rx);
+	vmbus_ring_unmap(&chan->tx);
+	requestor_free(&ch->requestor);
+	vmbus_chan_event(chan, VMBUS_EV_CLOSED);
+	return err;
+}
+
+/* A referenced sub-channel that is open, or NULL. */
+static struct vmbus_chan *get_open_sub(struct vmbus_chan *primary)
+{
+	struct vmbus_channel *sub;
+	struct vmbus_chan *found = NULL;
+
+	mutex_lock(&vmbus_bus.mutex);
+	list_for_each_entry(sub, &primary->ch.sc_list, sc_list) {
+		if (READ_ONCE(sub->state) == CHANNEL_OPENED_STATE) {
+			found = vmbus_chan_get(to_vmbus_chan(sub));
+			break;
+		}
+	}
+	mutex_unlock(&vmbus_bus.mutex);
+	return found;
+}
+
+static int disconnect(struct vmbus_chan *chan)
+{
+	struct vmbus_chan *sub;
+	int err;
+
+	/* Nobody opens a sub-channel meanwhile: that takes the same mutex. */
+	while (!chan->ch.primary_channel && (sub = get_open_sub(chan))) {
+		close_one(sub);
+		ring_free(sub);
+		remove_if_revoked(sub);
+		vmbus_chan_put(sub);
+	}
+	err = close_one(chan);
+	remove_if_revoked(chan);
+	return err;
+}
+
+/**
+ * vmbus_disconnect_ring() - close a channel, and its sub-channels before it
+ * @channel: open channel
+ *
+ * Context: process, sleeps up to vmbus_deadlines.post and .request for each
+ * channel; not in the channel's callback.
+ * Return: 0; -EINVAL if it is not open; otherwise the host did not confirm and
+ * the ring was taken away from the caller: -ETIMEDOUT, -ENOBUFS, -EIO,
+ * -ESHUTDOWN.
+ */
+int vmbus_disconnect_ring(struct vmbus_channel *channel)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	int err;
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	err = disconnect(chan);
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	return err;
+}
+EXPORT_SYMBOL_GPL(vmbus_disconnect_ring);
+
+/**
+ * vmbus_close() - close a channel, and its sub-channels before it, and free
+ * the rings
+ * @channel: the channel; may be closed already
+ *
+ * Context: as vmbus_disconnect_ring().
+ */
+void vmbus_close(struct vmbus_channel *channel)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	if (disconnect(chan) != -EINVAL)
+		ring_free(chan);
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+}
+EXPORT_SYMBOL_GPL(vmbus_close);
+
+/**
+ * vmbus_send_modifychannel() - ask the host to interrupt another CPU
+ * @channel: open channel
+ * @target_vp: the host's number of that CPU
+ *
+ * The host drops a second request for a channel while it works on the first, so
+ * callers exclude each other.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.request.
+ * Return: 0; -EINVAL if the host refused; -ENODEV if the channel is rescinded;
+ * -ETIMEDOUT; -ENOBUFS, -EIO from posting; -ESHUTDOWN without a connection.
+ */
+int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
+{
+	struct vmbus_channel_modifychannel msg = {
+		.header.msgtype = CHANNELMSG_MODIFYCHANNEL,
+		.child_relid = channel->offermsg.child_relid,
+		.target_vp = target_vp,
+	};
+	struct vmbus_request req;
+	int err;
+
+	/* Before 5.3 the host does not answer. */
+	if (vmbus_proto_version < VERSION_WIN10_V5_3)
+		return vmbus_post(&msg, sizeof(msg));
+
+	vmbus_request_init(&req, CHANNELMSG_MODIFYCHANNEL_RESPONSE, msg.child_relid, 0);
+	err = vmbus_request_begin(&req);
+	if (err)
+		return err;
+	if (READ_ONCE(channel->rescind)) {
+		vmbus_request_abort(&req);
+		return -ENODEV;
+	}
+	err = vmbus_post(&msg, sizeof(msg));
+	if (err) {
+		vmbus_request_abort(&req);
+		return err;
+	}
+	err = vmbus_request_wait(&req, vmbus_deadlines.request);
+	if (!err && req.reply.modify_response.status)
+		err = -EINVAL;
+	return err;
+}
+EXPORT_SYMBOL_GPL(vmbus_send_modifychannel);

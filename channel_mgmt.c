@@ -1,0 +1,822 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the host says: offers become channels, channels become devices, a
+ * rescind undoes it.
+ *
+ * Actions: host messages are handled one at a time, on the message work, and
+ * their handlers never wait for the host or for a VSC. Primary channels are
+ * added one after the other in the order of their offers, because device names
+ * depend on it. Each sub-channel and each rescind has a work of its own, so
+ * that none waits for another. A rescind first stops or awaits the addition of
+ * its channel.
+ *
+ * References: each queued work holds one on its channel. The offer's own is
+ * dropped in release(), which the state machine lets happen once.
+ *
+ * Locks: vmbus_bus.mutex for the lists, never while a work is awaited.
+ */
+#include <linux/kernel.h>
+#include <linux/interrupt.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/cpu.h>
+#include <linux/hyperv.h>
+#include <asm/mshyperv.h>
+#include <linux/sched/isolation.h>
+#include <linux/bitops.h>
+#include <asm/sync_bitops.h>
+#include <asm/hyperv-tlfs.h>
+#include <linux/atomic.h>
+#include <linux/tracepoint.h>
+
+#include "include/vmbus_private.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* Messages handled before the work lets others run. */
+#define MESSAGE_BATCH	64
+
+static const struct vmbus_glue_ops *glue;
+static DECLARE_COMPLETION(all_offers);
+
+/* Channels of perf devices on each CPU, and the node that gets the next. */
+static DEFINE_PER_CPU(unsigned int, perf_channels);
+static int last_node = NUMA_NO_NODE;
+
+/* ---- device types ---- */
+
+/*
+ * What is known of each device type. pref_ring_size is in bytes; perf devices
+ * have their channels spread over the CPUs.
+ */
+static const struct vmbus_device device_types[] = {
+	{ .dev_type = HV_IDE, HV_IDE_GUID, .perf_device = true },
+	{ .dev_type = HV_SCSI, HV_SCSI_GUID, .perf_device = true,
+	  .allowed_in_isolated = true },
+	{ .dev_type = HV_FC, HV_SYNTHFC_GUID, .perf_device = true },
+	{ .dev_type = HV_NIC, HV_NIC_GUID, .perf_device = true,
+	  .allowed_in_isolated = true },
+	{ .dev_type = HV_ND, HV_ND_GUID, .perf_device = true },
+	{ .dev_type = HV_PCIE, HV_PCIE_GUID },
+	{ .dev_type = HV_FB, HV_SYNTHVID_GUID },
+	{ .dev_type = HV_KBD, HV_KBD_GUID },
+	{ .dev_type = HV_MOUSE, HV_MOUSE_GUID },
+	{ .dev_type = HV_KVP, HV_KVP_GUID },
+	{ .dev_type = HV_TS, HV_TS_GUID, .allowed_in_isolated = true },
+	{ .dev_type = HV_HB, HV_HEART_BEAT_GUID, .allowed_in_isolated = true },
+	{ .dev_type = HV_SHUTDOWN, HV_SHUTDOWN_GUID, .allowed_in_isolated = true },
+	{ .dev_type = HV_FCOPY, HV_FCOPY_GUID, .pref_ring_size = 0x4000 },
+	{ .dev_type = HV_BACKUP, HV_VSS_GUID },
+	{ .dev_type = HV_DM, HV_DM_GUID },
+};
+
+static const struct vmbus_device unknown_device = {
+	.dev_type = HV_UNKNOWN,
+	.pref_ring_size = 0x11000,
+};
+
+/* Offered to Windows guests only: no driver, and nothing to tell the user. */
+static const struct {
+	guid_t guid;
+} windows_only[] = {
+	{ HV_AVMA1_GUID },
+	{ HV_AVMA2_GUID },
+	{ HV_RDV_GUID },
+	{ HV_IMC_GUID },
+};
+
+/**
+ * vmbus_device_info() - what is known of the type of an offered device
+ * @offer: the offer
+ *
+ * Return: never NULL; dev_type HV_UNKNOWN for an unknown type and for hvsock
+ * connections, whose type GUID is a service of the host's choice.
+ */
+const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer)
+{
+	unsigned int i;
+
+	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
+		return &unknown_device;
+	for (i = 0; i < ARRAY_SIZE(device_types); i++)
+		if (guid_equal(&offer->if_type, &device_types[i].guid))
+			return &device_types[i];
+	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
+		if (guid_equal(&offer->if_type, &windows_only[i].guid))
+			return &unknown_device;
+	pr_info("Unknown GUID: %pUl\n", &offer->if_type);
+	return &unknown_device;
+}
+
+/* ---- CPU assignment ---- */
+
+static bool same_device_uses(struct vmbus_chan *chan, unsigned int cpu)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel ?: &chan->ch;
+	struct vmbus_channel *sub;
+
+	if (to_vmbus_chan(primary)->target_counted && primary->target_cpu == cpu)
+		return true;
+	list_for_each_entry(sub, &primary->sc_list, sc_list)
+		if (to_vmbus_chan(sub)->target_counted && sub->target_cpu == cpu)
+			return true;
+	return false;
+}
+
+/* The CPU of @node that is best for @chan, or nr_cpu_ids if it has none. */
+static unsigned int best_cpu(struct vmbus_chan *chan, int node)
+{
+	const struct cpumask *allowed = housekeeping_cpumask(HK_TYPE_MANAGED_IRQ);
+	unsigned int cpu, load, best = nr_cpu_ids, best_load = UINT_MAX;
+
+	for_each_cpu_and(cpu, cpumask_of_node(node), cpu_online_mask) {
+		if (!cpumask_test_cpu(cpu, allowed))
+			continue;
+		/* Two channels of one device on a CPU help nobody. */
+		load = min(per_cpu(perf_channels, cpu), UINT_MAX / 4);
+		if (same_device_uses(chan, cpu))
+			load += UINT_MAX / 2;
+		if (load < best_load) {
+			best = cpu;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+static void count_target(struct vmbus_chan *chan, unsigned int cpu)
+{
+	lockdep_assert_held(&vmbus_bus.mutex);
+	if (chan->target_counted)
+		per_cpu(perf_channels, chan->ch.target_cpu)--;
+	WRITE_ONCE(chan->ch.target_cpu, cpu);
+	chan->target_counted = chan->perf;
+	if (chan->target_counted)
+		per_cpu(perf_channels, cpu)++;
+}
+
+/*
+ * Channels of perf devices go round the NUMA nodes, on each to the CPU with the
+ * fewest of them; others stay with the connect CPU.
+ */
+static void choose_cpu(struct vmbus_chan *chan)
+{
+	unsigned int cpu = nr_cpu_ids, tries;
+
+	cpus_read_lock();
+	mutex_lock(&vmbus_bus.mutex);
+	for (tries = 0; chan->perf && cpu >= nr_cpu_ids && tries < num_online_nodes();
+	     tries++) {
+		last_node = next_node_in(last_node, node_online_map);
+		cpu = best_cpu(chan, last_node);
+	}
+	count_target(chan, cpu < nr_cpu_ids ? cpu : VMBUS_CONNECT_CPU);
+	mutex_unlock(&vmbus_bus.mutex);
+	cpus_read_unlock();
+}
+
+/**
+ * vmbus_cpu_is_target() - does any channel interrupt this CPU?
+ * @cpu: the CPU
+ *
+ * Context: process, with CPU hotplug locked.
+ */
+bool vmbus_cpu_is_target(unsigned int cpu)
+{
+	struct vmbus_channel *primary, *sub;
+	bool found = false;
+
+	mutex_lock(&vmbus_bus.mutex);
+	list_for_each_entry(primary, &vmbus_bus.channels, listentry) {
+		found = primary->target_cpu == cpu;
+		list_for_each_entry(sub, &primary->sc_list, sc_list)
+			found |= sub->target_cpu == cpu;
+		if (found)
+			break;
+	}
+	mutex_unlock(&vmbus_bus.mutex);
+	return found;
+}
+
+/**
+ * vmbus_channel_retarget() - move a channel's interrupts to a CPU
+ * @chan: open channel
+ * @cpu: online CPU that takes managed interrupts
+ *
+ * The host may interrupt the old CPU for a while after this.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.request.
+ * Return: 0; -EIO if the protocol is older than 4.1, the channel is not open, or
+ * the host could not be asked; -EINVAL for a bad CPU or if the host refused.
+ */
+int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	unsigned int old;
+	int err = 0;
+
+	if (vmbus_proto_version < VERSION_WIN10_V4_1)
+		return -EIO;
+	if (cpu >= nr_cpu_ids ||
+	    !cpumask_test_cpu(cpu, housekeeping_cpumask(HK_TYPE_MANAGED_IRQ)))
+		return -EINVAL;
+
+	cpus_read_lock();
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	old = ch->target_cpu;
+	if (!cpu_online(cpu)) {
+		err = -EINVAL;
+	} else if (READ_ONCE(ch->state) != CHANNEL_OPENED_STATE) {
+		err = -EIO;
+	} else if (cpu != old) {
+		err = vmbus_send_modifychannel(ch, vmbus_host->vp_index(cpu));
+		if (err && err != -EINVAL)
+			err = -EIO;
+		if (!err) {
+			mutex_lock(&vmbus_bus.mutex);
+			count_target(chan, cpu);
+			mutex_unlock(&vmbus_bus.mutex);
+			if (ch->change_target_cpu_callback)
+				ch->change_target_cpu_callback(ch, old, cpu);
+		}
+	}
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	cpus_read_unlock();
+	return err;
+}
+
+/* ---- channels come and go ---- */
+
+/* The work holds a reference of its own, which it drops. */
+static void queue_chan_work(struct vmbus_chan *chan, struct workqueue_struct *wq,
+			    struct work_struct *work)
+{
+	vmbus_chan_get(chan);
+	if (!queue_work(wq, work))
+		vmbus_chan_put(chan);
+}
+
+static void post_relid_released(u32 relid)
+{
+	struct vmbus_channel_relid_released msg = {
+		.header.msgtype = CHANNELMSG_RELID_RELEASED,
+		.child_relid = relid,
+	};
+
+	vmbus_post(&msg, sizeof(msg));
+}
+
+static void unlist(struct vmbus_chan *chan)
+{
+	lockdep_assert_held(&vmbus_bus.mutex);
+	list_del_init(chan->ch.primary_channel ? &chan->ch.sc_list : &chan->ch.listentry);
+	if (chan->target_counted)
+		per_cpu(perf_channels, chan->ch.target_cpu)--;
+	chan->target_counted = false;
+}
+
+/*
+ * Gives a rescinded channel back to the host, once, when nobody has it open.
+ * From then on the host may offer another one under the same relid.
+ */
+static void release(struct vmbus_chan *chan)
+{
+	if (vmbus_chan_event(chan, VMBUS_EV_RELEASE))
+		return;
+	if (chan->ch.primary_channel)
+		glue->channel_del(chan);
+
+	mutex_lock(&vmbus_bus.mutex);
+	unlist(chan);
+	mutex_unlock(&vmbus_bus.mutex);
+	vmbus_relid_unmap(chan);
+	vmbus_parked_release(vmbus_chan_relid(chan));
+	post_relid_released(vmbus_chan_relid(chan));
+	vmbus_chan_put(chan);
+}
+
+/* A referenced sub-channel that is not drained yet; it counts as drained now. */
+static struct vmbus_chan *get_undrained_sub(struct vmbus_chan *primary)
+{
+	struct vmbus_chan *found = NULL;
+	struct vmbus_channel *sub;
+
+	mutex_lock(&vmbus_bus.mutex);
+	primary->subs_ready = false;
+	list_for_each_entry(sub, &primary->ch.sc_list, sc_list) {
+		if (to_vmbus_chan(sub)->drained)
+			continue;
+		found = vmbus_chan_get(to_vmbus_chan(sub));
+		found->drained = true;
+		break;
+	}
+	mutex_unlock(&vmbus_bus.mutex);
+	return found;
+}
+
+/* Removes a primary channel's device and closes what is still open. */
+static void remove_device(struct vmbus_chan *chan)
+{
+	struct vmbus_chan *sub;
+
+	/* Their directories are in the device's, their callbacks in its driver. */
+	while ((sub = get_undrained_sub(chan))) {
+		flush_work(&sub->ch.add_channel_work);
+		glue->channel_del(sub);
+		vmbus_chan_put(sub);
+	}
+	if (chan->ch.device_obj)
+		glue->device_del(chan);
+	vmbus_close(&chan->ch);		/* in case the driver did not */
+}
+
+static void rescind_chan(struct work_struct *work)
+{
+	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, rescind_work);
+	struct vmbus_channel *ch = &chan->ch;
+
+	if (cancel_work_sync(&ch->add_channel_work))
+		vmbus_chan_put(chan);
+	if (!ch->primary_channel)
+		remove_device(chan);
+	release(chan);
+	vmbus_chan_put(chan);
+}
+
+static void add_primary(struct vmbus_chan *chan)
+{
+	int err = glue->device_add(chan);
+
+	if (err)
+		pr_err("unable to add child device object (relid %d)\n",
+		       vmbus_chan_relid(chan));
+}
+
+static void add_sub(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+	void (*created)(struct vmbus_channel *sub);
+	int err = glue->channel_add(chan);
+
+	if (err) {
+		pr_err("unable to add sub-channel (relid %d): %d\n",
+		       vmbus_chan_relid(chan), err);
+		return;
+	}
+	created = READ_ONCE(primary->sc_creation_callback);
+	if (created)
+		created(&chan->ch);
+}
+
+static void add_chan(struct work_struct *work)
+{
+	struct vmbus_channel *ch = container_of(work, struct vmbus_channel,
+						add_channel_work);
+	struct vmbus_chan *chan = to_vmbus_chan(ch);
+
+	if (!READ_ONCE(ch->rescind)) {
+		choose_cpu(chan);
+		if (ch->primary_channel)
+			add_sub(chan);
+		else
+			add_primary(chan);
+		WRITE_ONCE(ch->probe_done, true);
+	}
+	vmbus_chan_put(chan);
+}
+
+/**
+ * vmbus_channel_subs_ready() - a primary channel's device is there
+ * @primary: the channel
+ *
+ * Called before a driver probes the device, since sub-channels that the driver
+ * asks for may be offered while it does.
+ */
+void vmbus_channel_subs_ready(struct vmbus_chan *primary)
+{
+	struct vmbus_channel *sub;
+
+	mutex_lock(&vmbus_bus.mutex);
+	primary->subs_ready = true;
+	list_for_each_entry(sub, &primary->ch.sc_list, sc_list)
+		queue_chan_work(to_vmbus_chan(sub), vmbus_bus.chan_wq,
+				&sub->add_channel_work);
+	mutex_unlock(&vmbus_bus.mutex);
+}
+
+/**
+ * vmbus_set_sc_create_callback() - who to tell of new sub-channels
+ * @primary_channel: the channel
+ * @sc_cr_cb: called in process context; may open the sub-channel
+ */
+void vmbus_set_sc_create_callback(struct vmbus_channel *primary_channel,
+				  void (*sc_cr_cb)(struct vmbus_channel *new_sc))
+{
+	WRITE_ONCE(primary_channel->sc_creation_callback, sc_cr_cb);
+}
+EXPORT_SYMBOL_GPL(vmbus_set_sc_create_callback);
+
+/* ---- message handlers ---- */
+
+static struct vmbus_chan *find_primary(const struct vmbus_channel_offer *offer)
+{
+	struct vmbus_channel *ch;
+
+	lockdep_assert_held(&vmbus_bus.mutex);
+	list_for_each_entry(ch, &vmbus_bus.channels, listentry)
+		if (guid_equal(&ch->offermsg.offer.if_type, &offer->if_type) &&
+		    guid_equal(&ch->offermsg.offer.if_instance, &offer->if_instance))
+			return to_vmbus_chan(ch);
+	return NULL;
+}
+
+static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *offer)
+{
+	struct vmbus_chan *chan = kzalloc(sizeof(*chan), GFP_KERNEL);
+	const struct vmbus_device *info;
+	struct vmbus_channel *ch;
+
+	if (!chan)
+		return NULL;
+	ch = &chan->ch;
+	ch->offermsg = *offer;
+	vmbus_chan_init(chan);
+	INIT_LIST_HEAD(&ch->listentry);
+	INIT_LIST_HEAD(&ch->sc_list);
+	INIT_WORK(&ch->add_channel_work, add_chan);
+	INIT_WORK(&chan->rescind_work, rescind_chan);
+	init_completion(&ch->rescind_event);
+
+	info = vmbus_device_info(&offer->offer);
+	ch->device_id = info->dev_type;
+	chan->perf = info->perf_device;
+	ch->is_dedicated_interrupt = offer->is_dedicated_interrupt;
+	ch->sig_event = ch->is_dedicated_interrupt ? offer->connection_id :
+						     VMBUS_CONN_ID_EVENT;
+	ch->monitor_grp = offer->monitorid / VMBUS_MONITOR_BITS;
+	ch->monitor_bit = offer->monitorid % VMBUS_MONITOR_BITS;
+	ch->target_cpu = VMBUS_CONNECT_CPU;
+	return chan;
+}
+
+/* Puts the channel into its list. -ENODEV, -EEXIST: the host is wrong. */
+static int list_chan(struct vmbus_chan *chan)
+{
+	const struct vmbus_channel_offer *offer = &chan->ch.offermsg.offer;
+	struct vmbus_chan *primary = find_primary(offer);
+
+	if (!offer->sub_channel_index) {
+		if (primary)
+			return -EEXIST;
+		list_add_tail(&chan->ch.listentry, &vmbus_bus.channels);
+		return 0;
+	}
+	if (!primary || READ_ONCE(primary->ch.rescind))
+		return -ENODEV;
+	chan->ch.primary_channel = &vmbus_chan_get(primary)->ch;
+	list_add_tail(&chan->ch.sc_list, &primary->ch.sc_list);
+	return 0;
+}
+
+static void on_offer(const struct vmbus_message *msg)
+{
+	const struct vmbus_channel_offer_channel *offer = &msg->offer;
+	struct vmbus_channel *primary;
+	struct vmbus_chan *chan;
+	int err;
+
+	chan = alloc_chan(offer);
+	if (!chan) {
+		pr_err_ratelimited("no memory for the offer of relid %u\n",
+				   offer->child_relid);
+		return;
+	}
+	err = vmbus_relid_map(chan);
+	if (err) {
+		pr_err_ratelimited("relid %u offered while it is in use\n",
+				   offer->child_relid);
+		vmbus_chan_put(chan);
+		return;
+	}
+
+	mutex_lock(&vmbus_bus.mutex);
+	err = list_chan(chan);
+	primary = chan->ch.primary_channel;
+	if (err) {
+		pr_err_ratelimited("offer of %pUl (relid %u, sub-channel %u) refused: %d\n",
+				   &offer->offer.if_instance, offer->child_relid,
+				   offer->offer.sub_channel_index, err);
+		/* On no list; otherwise like a channel that was rescinded. */
+		vmbus_chan_event(chan, VMBUS_EV_RESCIND);
+		queue_chan_work(chan, vmbus_bus.chan_wq, &chan->rescind_work);
+	} else if (!primary) {
+		queue_chan_work(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
+	} else if (to_vmbus_chan(primary)->subs_ready) {
+		queue_chan_work(chan, vmbus_bus.chan_wq, &chan->ch.add_channel_work);
+	}
+	mutex_unlock(&vmbus_bus.mutex);
+}
+
+static void on_rescind(const struct vmbus_message *msg)
+{
+	u32 relid = msg->rescind.child_relid;
+	struct vmbus_chan *chan;
+	int err = -ENOENT;
+
+	/*
+	 * Only this work maps relids and only release() unmaps them, after the
+	 * state has left those in which a rescind succeeds.
+	 */
+	rcu_read_lock();
+	chan = vmbus_relid_lookup(relid);
+	if (chan)
+		err = vmbus_chan_event(chan, VMBUS_EV_RESCIND);
+	if (!err)
+		vmbus_chan_get(chan);
+	rcu_read_unlock();
+	if (err) {
+		pr_warn_ratelimited("rescind of relid %u ignored: %d\n", relid, err);
+		return;
+	}
+
+	vmbus_request_cancel(relid, -ENODEV);
+	/* At removal of the module everything goes anyway. */
+	if (vmbus_conn.state != VMBUS_CONNECTED ||
+	    !queue_work(vmbus_bus.chan_wq, &chan->rescind_work))
+		vmbus_chan_put(chan);
+}
+
+static void on_all_offers(const struct vmbus_message *msg)
+{
+	complete(&all_offers);
+}
+
+static void unsolicited(const struct vmbus_message *msg)
+{
+	pr_warn_ratelimited("%s that nobody asked for ignored\n",
+			    vmbus_message_name(msg->header.msgtype));
+}
+
+static void on_open_result(const struct vmbus_message *msg)
+{
+	if (!vmbus_request_answer(msg, msg->open_result.child_relid, msg->open_result.openid))
+		unsolicited(msg);
+}
+
+static void on_gpadl_created(const struct vmbus_message *msg)
+{
+	if (!vmbus_request_answer(msg, msg->gpadl_created.child_relid,
+				  msg->gpadl_created.gpadl))
+		unsolicited(msg);
+}
+
+static void on_gpadl_torndown(const struct vmbus_message *msg)
+{
+	u32 handle = msg->gpadl_torndown.gpadl;
+
+	if (!vmbus_request_answer(msg, 0, handle) && !vmbus_parked_torndown(handle))
+		unsolicited(msg);
+}
+
+static void on_modify_response(const struct vmbus_message *msg)
+{
+	if (!vmbus_request_answer(msg, msg->modify_response.child_relid, 0))
+		unsolicited(msg);
+}
+
+static void on_connection_answer(const struct vmbus_message *msg)
+{
+	if (!vmbus_request_answer(msg, 0, 0))
+		unsolicited(msg);
+}
+
+/* The one table of what a host may send. */
+static const struct message_rule {
+	u16 size;		/* of the struct; more may follow */
+	u32 min_version;
+	bool connected_only;	/* not while connecting or unloading */
+	int (*validate)(const struct vmbus_message *msg);
+	void (*handle)(const struct vmbus_message *msg);
+} rules[CHANNELMSG_COUNT] = {
+	[CHANNELMSG_OFFERCHANNEL] = {
+		.size = sizeof(struct vmbus_channel_offer_channel),
+		.connected_only = true,
+		.validate = vmbus_validate_offer,
+		.handle = on_offer,
+	},
+	[CHANNELMSG_RESCIND_CHANNELOFFER] = {
+		.size = sizeof(struct vmbus_channel_rescind_offer),
+		.validate = vmbus_validate_rescind,
+		.handle = on_rescind,
+	},
+	[CHANNELMSG_ALLOFFERS_DELIVERED] = {
+		.size = sizeof(struct vmbus_channel_message_header),
+		.connected_only = true,
+		.handle = on_all_offers,
+	},
+	[CHANNELMSG_OPENCHANNEL_RESULT] = {
+		.size = sizeof(struct vmbus_channel_open_result),
+		.validate = vmbus_validate_open_result,
+		.handle = on_open_result,
+	},
+	[CHANNELMSG_GPADL_CREATED] = {
+		.size = sizeof(struct vmbus_channel_gpadl_created),
+		.validate = vmbus_validate_gpadl_created,
+		.handle = on_gpadl_created,
+	},
+	[CHANNELMSG_GPADL_TORNDOWN] = {
+		.size = sizeof(struct vmbus_channel_gpadl_torndown),
+		.handle = on_gpadl_torndown,
+	},
+	[CHANNELMSG_VERSION_RESPONSE] = {
+		.size = sizeof(struct vmbus_channel_version_response),
+		.handle = on_connection_answer,
+	},
+	[CHANNELMSG_UNLOAD_RESPONSE] = {
+		.size = sizeof(struct vmbus_channel_message_header),
+		.min_version = VERSION_WIN8_1,
+		.handle = on_connection_answer,
+	},
+	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = {
+		.size = sizeof(struct vmbus_channel_modifychannel_response),
+		.min_version = VERSION_WIN10_V5_3,
+		.validate = vmbus_validate_modify_response,
+		.handle = on_modify_response,
+	},
+};
+
+/* Handles a private copy of a message; -errno if it is not fit to be handled. */
+static int handle_message(const struct vmbus_message *msg)
+{
+	const struct message_rule *rule;
+	u32 type = msg->header.msgtype;
+	int err;
+
+	if (msg->len < sizeof(msg->header))
+		return -EMSGSIZE;
+	if (type >= ARRAY_SIZE(rules) || !rules[type].handle)
+		return -EOPNOTSUPP;
+	rule = &rules[type];
+	if (msg->len < rule->size)
+		return -EMSGSIZE;
+	if (rule->min_version && vmbus_proto_version < rule->min_version)
+		return -EPROTO;
+	if (rule->connected_only && vmbus_conn.state != VMBUS_CONNECTED)
+		return -ENOTCONN;
+	err = rule->validate ? rule->validate(msg) : 0;
+	if (!err)
+		rule->handle(msg);
+	return err;
+}
+
+/* Copies the slot's message and frees the slot; false if there is none. */
+static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
+{
+	u32 type = READ_ONCE(slot->header.message_type);
+
+	if (type == HVMSG_NONE)
+		return false;
+	/* Pairs with the host's barrier: it writes the type last. */
+	virt_rmb();
+	msg->len = READ_ONCE(slot->header.payload_size);
+	if (type != VMBUS_SYNIC_MESSAGE_TYPE || msg->len > sizeof(msg->bytes))
+		msg->len = 0;
+	memset(msg->bytes, 0, sizeof(msg->bytes));
+	memcpy(msg->bytes, slot->u.payload, msg->len);
+	vmbus_host->message_done(slot, type);
+	return true;
+}
+
+/**
+ * vmbus_message_poll() - handle the messages in a CPU's slot
+ * @cpu: the CPU
+ *
+ * Context: the message work, one at a time.
+ * Return: whether there may be more.
+ */
+bool vmbus_message_poll(unsigned int cpu)
+{
+	struct hv_message *slot = per_cpu(vmbus_synic, cpu).message;
+	static struct vmbus_message msg;
+	unsigned int i;
+	int err;
+
+	for (i = 0; slot && i < MESSAGE_BATCH; i++) {
+		if (!fetch_message(slot, &msg))
+			return false;
+		err = handle_message(&msg);
+		if (err)
+			pr_warn_ratelimited("%s (type %u, %u bytes) from the host ignored: %d\n",
+					    vmbus_message_name(msg.header.msgtype),
+					    msg.header.msgtype, msg.len, err);
+	}
+	return slot;
+}
+
+/* ---- start and stop ---- */
+
+/**
+ * vmbus_channels_init() - prepare for offers
+ * @ops: the device model's side
+ *
+ * Return: 0; -ENOMEM.
+ */
+int vmbus_channels_init(const struct vmbus_glue_ops *ops)
+{
+	glue = ops;
+	mutex_init(&vmbus_bus.mutex);
+	INIT_LIST_HEAD(&vmbus_bus.channels);
+	reinit_completion(&all_offers);
+	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
+	vmbus_bus.chan_wq = alloc_workqueue("hv_chan", WQ_UNBOUND, 0);
+	if (vmbus_bus.add_wq && vmbus_bus.chan_wq)
+		return 0;
+	vmbus_channels_exit();
+	return -ENOMEM;
+}
+
+/**
+ * vmbus_channels_exit() - undo vmbus_channels_init()
+ */
+void vmbus_channels_exit(void)
+{
+	if (vmbus_bus.chan_wq)
+		destroy_workqueue(vmbus_bus.chan_wq);
+	if (vmbus_bus.add_wq)
+		destroy_workqueue(vmbus_bus.add_wq);
+	vmbus_bus.chan_wq = NULL;
+	vmbus_bus.add_wq = NULL;
+}
+
+/**
+ * vmbus_channels_request() - ask for offers, wait for those there are at boot
+ *
+ * A host that does not say that it is done only costs time: later offers are
+ * taken whenever they come.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.offers.
+ * Return: 0; -ENOBUFS, -EIO if the host could not be asked.
+ */
+int vmbus_channels_request(void)
+{
+	struct vmbus_channel_message_header msg = {
+		.msgtype = CHANNELMSG_REQUESTOFFERS,
+	};
+	int err = vmbus_post(&msg, sizeof(msg));
+
+	if (err)
+		return err;
+	if (!wait_for_completion_timeout(&all_offers,
+					 msecs_to_jiffies(vmbus_deadlines.offers)))
+		pr_warn("no ALLOFFERS_DELIVERED from the host in %u ms, going on\n",
+			vmbus_deadlines.offers);
+	flush_workqueue(vmbus_bus.add_wq);
+	return 0;
+}
+
+/**
+ * vmbus_channels_remove() - remove all devices, no further offer is taken
+ *
+ * Context: process, sleeps; the connection is in state VMBUS_DISCONNECTING.
+ */
+void vmbus_channels_remove(void)
+{
+	struct vmbus_channel *ch;
+
+	drain_workqueue(vmbus_bus.add_wq);
+	drain_workqueue(vmbus_bus.chan_wq);
+	/* Nobody else changes the list any more. */
+	list_for_each_entry(ch, &vmbus_bus.channels, listentry)
+		remove_device(to_vmbus_chan(ch));
+}
+
+/**
+ * vmbus_channels_forget() - drop all channels, the host has been told
+ *
+ * Context: process; nothing else of the driver runs.
+ */
+void vmbus_channels_forget(void)
+{
+	struct vmbus_chan *chan;
+	u32 relid;
+
+	for (relid = 1; relid < VMBUS_MAX_RELIDS; relid++) {
+		rcu_read_lock();
+		chan = vmbus_relid_lookup(relid);
+		rcu_read_unlock();
+		if (!chan)
+			continue;
+		mutex_lock(&vmbus_bus.mutex);
+		unlist(chan);
+		mutex_unlock(&vmbus_bus.mutex);
+		vmbus_relid_unmap(chan);
+		vmbus_chan_put(chan);
+	}
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages. It
+ * implements the host seam (vmbus_host.h).
+ *
+ * Actions: attach and detach at module load and unload; synic_up and synic_down
+ * on each CPU as it comes and goes; the rest from anywhere.
+ *
+ * The SynIC pages of a CPU are allocated when it first comes up and stay until
+ * detach, so that a crashed kernel can still look for the unload reply.
+ */
+#include <linux/clocksource.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/set_memory.h>
+#include <linux/slab.h>
+#include <clocksource/hyperv_timer.h>
+#include <asm/hypervisor.h>
+#include <asm/mshyperv.h>
+
+#include "include/vmbus_host.h"
+#include "include/vmbus_wire.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* Input of HVCALL_POST_MESSAGE (TLFS). */
+struct post_input {
+	u32 connection_id;
+	u32 reserved;
+	u32 message_type;
+	u32 payload_size;
+	u64 payload[HV_MESSAGE_PAYLOAD_QWORD_COUNT];
+};
+
+static_assert(sizeof(struct post_input) == 256);
+
+struct synic_pages {
+	struct hv_message_page *messages;
+	union hv_synic_event_flags *events;
+};
+
+static DEFINE_PER_CPU(struct synic_pages, synic_pages);
+
+static void (*crash_upcall)(void);
+static void (*kexec_upcall)(void);
+
+static int post_message(u32 connection_id, const void *payload, size_t len)
+{
+	struct post_input *input;
+	unsigned long flags;
+	u64 status;
+
+	if (len > HV_MESSAGE_PAYLOAD_BYTE_COUNT)
+		return -EIO;
+
+	/* The input page belongs to whoever has interrupts off on this CPU. */
+	local_irq_save(flags);
+	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
+	input->connection_id = connection_id;
+	input->reserved = 0;
+	input->message_type = VMBUS_SYNIC_MESSAGE_TYPE;
+	input->payload_size = len;
+	memcpy(input->payload, payload, len);
+	status = hv_do_hypercall(HVCALL_POST_MESSAGE, input, NULL);
+	local_irq_restore(flags);
+
+	switch (hv_result(status)) {
+	case HV_STATUS_SUCCESS:
+		return 0;
+	case HV_STATUS_INSUFFICIENT_MEMORY:
+	case HV_STATUS_INSUFFICIENT_BUFFERS:
+		return -EAGAIN;
+	case HV_STATUS_INVALID_CONNECTION_ID:
+		return -ENOTCONN;
+	default:
+		pr_err_ratelimited("hv_post_msg() failed; error code:%d\n",
+				   hv_result(status));
+		return -EIO;
+	}
+}
+
+static void signal_event(u64 connection_id)
+{
+	hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
+}
+
+static int alloc_pages_of(struct synic_pages *pages, int node)
+{
+	struct page *page;
+
+	if (!pages->messages) {
+		page = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!page)
+			return -ENOMEM;
+		pages->messages = page_address(page);
+	}
+	if (!pages->events) {
+		page = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!page)
+			return -ENOMEM;
+		pages->events = page_address(page);
+	}
+	return 0;
+}
+
+static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+{
+	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+	union hv_synic_scontrol control;
+	union hv_synic_siefp siefp;
+	union hv_synic_simp simp;
+	union hv_synic_sint sint;
+	int err;
+
+	err = alloc_pages_of(pages, cpu_to_node(cpu));
+	if (err)
+		return err;
+	synic->message = &pages->messages->sint_message[VMBUS_SINT];
+	synic->events = pages->events[VMBUS_SINT].flags;
+
+	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
+	simp.simp_enabled = 1;
+	simp.base_simp_gpa = virt_to_phys(pages->messages) >> HV_HYP_PAGE_SHIFT;
+	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
+
+	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
+	siefp.siefp_enabled = 1;
+	siefp.base_siefp_gpa = virt_to_phys(pages->events) >> HV_HYP_PAGE_SHIFT;
+	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
+
+	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
+	sint.vector = HYPERVISOR_CALLBACK_VECTOR;
+	sint.masked = 0;
+	/* The kernel's vector handler does the EOI where auto-EOI is dear. */
+	sint.auto_eoi = !(ms_hyperv.hints & HV_DEPRECATING_AEOI_RECOMMENDED);
+	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
+
+	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
+	control.enable = 1;
+	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+
+	/* Synthetic timers without direct mode send messages to our SINT. */
+	hv_stimer_legacy_init(cpu, VMBUS_SINT);
+	return 0;
+}
+
+static void synic_disable(void)
+{
+	union hv_synic_scontrol control;
+	union hv_synic_siefp siefp;
+	union hv_synic_simp simp;
+	union hv_synic_sint sint;
+
+	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
+	sint.masked = 1;
+	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
+
+	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
+	simp.simp_enabled = 0;
+	simp.base_simp_gpa = 0;
+	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
+
+	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
+	siefp.siefp_enabled = 0;
+	siefp.base_siefp_gpa = 0;
+	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
+
+	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
+	control.enable = 0;
+	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+}
+
+static void synic_down(unsigned int cpu)
+{
+	hv_stimer_legacy_cleanup(cpu);
+	synic_disable();
+}
+
+static void message_done(struct hv_message *message, u32 type)
+{
+	vmbus_signal_eom(message, type);
+}
+
+static void timer_expired(struct hv_message *message)
+{
+	hv_stimer0_isr();
+	vmbus_signal_eom(message, HVMSG_TIMER_EXPIRED);
+}
+
+static u32 vp_index(unsigned int cpu)
+{
+	return hv_cpu_number_to_vp_number(cpu);
+}
+
+static int set_visible(void *addr, int nr_pages, bool visible)
+{
+	if (visible)
+		return set_memory_decrypted((unsigned long)addr, nr_pages);
+	return set_memory_encrypted((unsigned long)addr, nr_pages);
+}
+
+static void on_kexec(void)
+{
+	hv_stimer_global_cleanup();
+	kexec_upcall();
+}
+
+static void on_crash(struct pt_regs *regs)
+{
+	crash_upcall();
+	/* The other CPUs' timers died with them: they are stopped in the NMI. */
+	hv_stimer_cleanup(raw_smp_processor_id());
+	synic_disable();
+}
+
+static int attach(const struct vmbus_host_upcalls *upcalls)
+{
+	if (!hypervisor_is_type(X86_HYPER_MS_HYPERV) || !hv_is_hyperv_initialized() ||
+	    !(ms_hyperv.features & HV_MSR_SYNIC_AVAILABLE)) {
+		pr_err("no Hyper-V with a synthetic interrupt controller here\n");
+		return -ENODEV;
+	}
+	if (hv_root_partition) {
+		pr_err("the root partition has no VMBus host\n");
+		return -ENODEV;
+	}
+	if (hv_is_isolation_supported()) {
+		pr_err("isolation VMs are not supported yet, use the in-tree module\n");
+		return -ENODEV;
+	}
+
+	kexec_upcall = upcalls->kexec;
+	crash_upcall = upcalls->crash;
+	hv_setup_vmbus_handler(upcalls->interrupt);
+	hv_setup_kexec_handler(on_kexec);
+	hv_setup_crash_handler(on_crash);
+	return 0;
+}
+
+static void detach(void)
+{
+	unsigned int cpu;
+
+	hv_remove_crash_handler();
+	hv_remove_kexec_handler();
+	hv_remove_vmbus_handler();
+	for_each_possible_cpu(cpu) {
+		struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+
+		free_page((unsigned long)pages->events);
+		free_page((unsigned long)pages->messages);
+		pages->events = NULL;
+		pages->messages = NULL;
+	}
+}
+
+const struct vmbus_host_ops vmbus_hyperv_host = {
+	.name = "Hyper-V",
+	.attach = attach,
+	.detach = detach,
+	.synic_up = synic_up,
+	.synic_down = synic_down,
+	.post_message = post_message,
+	.signal_event = signal_event,
+	.message_done = message_done,
+	.timer_expired = timer_expired,
+	.vp_index = vp_index,
+	.set_visible = set_visible,
+};

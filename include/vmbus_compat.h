@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All knowledge of kernel versions, force-included before every file.
+ *
+ * Floor: Linux 6.1 (Debian 12). Ceiling: Linux 6.12 (Debian 13).
+ *
+ * This header may include linux/version.h and nothing else: the CRC of an
+ * exported symbol depends on which structs are complete where it is exported,
+ * so a header pulled in here would change the module's ABI.
+ */
+#ifndef _VMBUS_COMPAT_H
+#define _VMBUS_COMPAT_H
+
+#include <linux/version.h>
+
+/* 6.10: MSR accessors and names lost their "register" spelling. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define hv_get_msr		hv_get_register
+#define hv_set_msr		hv_set_register
+#define HV_MSR_SCONTROL		HV_REGISTER_SCONTROL
+#define HV_MSR_SIEFP		HV_REGISTER_SIEFP
+#define HV_MSR_SIMP		HV_REGISTER_SIMP
+#define HV_MSR_SINT0		HV_REGISTER_SINT0
+#endif
+
+/* 6.4: the bus driver binds a platform device; before, its ACPI companion. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define VMBUS_PARENT_IS_ACPI	1
+#define VMBUS_BUS_CONST
+#else
+#define VMBUS_PARENT_IS_ACPI	0
+#define VMBUS_BUS_CONST		const
+#endif
+
+/* 6.3: bus_type.uevent() takes a const device. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define VMBUS_UEVENT_CONST
+#else
+#define VMBUS_UEVENT_CONST	const
+#endif
+
+/* 6.11: bus_type.match() takes a const driver, platform remove() is void. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define VMBUS_MATCH_CONST
+#define VMBUS_PLATFORM_REMOVE	remove_new
+#else
+#define VMBUS_MATCH_CONST	const
+#define VMBUS_PLATFORM_REMOVE	remove
+#endif
+
+#endif /* _VMBUS_COMPAT_H */

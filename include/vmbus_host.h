@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The host seam: everything the driver asks of the machine below it.
+ *
+ * hv.c implements it with hypercalls, MSRs and SynIC pages; a test can install
+ * a second implementation. Nothing above the seam touches any of those.
+ */
+#ifndef _VMBUS_HOST_H
+#define _VMBUS_HOST_H
+
+#include <linux/static_call_types.h>
+#include <linux/types.h>
+
+struct hv_message;
+
+/**
+ * struct vmbus_synic - one CPU's window on the host, filled by synic_up()
+ * @message: message slot of the VMBus SINT; the host fills it, message_done()
+ *	frees it. Shared memory: read every field once.
+ * @events: event flags of the VMBus SINT, HV_EVENT_FLAGS_COUNT bits indexed by
+ *	relid; the host sets them, the guest clears them atomically.
+ *
+ * Both stay valid until detach(), also while the CPU is offline, because the
+ * unload reply may have been delivered to any CPU by the time of a panic.
+ */
+struct vmbus_synic {
+	struct hv_message *message;
+	unsigned long *events;
+};
+
+/**
+ * struct vmbus_host_upcalls - what the host may call in the driver
+ * @interrupt: channel events or a message are pending on this CPU; hard
+ *	interrupt context.
+ * @kexec: the machine is about to start another kernel; may sleep.
+ * @crash: the machine has crashed and is about to start another kernel; other
+ *	CPUs are stopped, must not sleep.
+ */
+struct vmbus_host_upcalls {
+	void (*interrupt)(void);
+	void (*kexec)(void);
+	void (*crash)(void);
+};
+
+/**
+ * struct vmbus_host_ops - the host seam
+ * @name: for log lines. Required.
+ * @attach: prepare and start to deliver upcalls. May sleep. 0, -ENODEV if this
+ *	is no such host, -ENOMEM. Required.
+ * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
+ * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
+ *	0 or -ENOMEM. Required.
+ * @synic_down: undo synic_up(); runs on that CPU. Required.
+ * @post_message: one attempt to post @len (at most 240) bytes to the host. Any
+ *	context. 0; -EAGAIN if the host is out of buffers (try again);
+ *	-ENOTCONN if it does not know @connection_id; -EIO. Required.
+ * @signal_event: tell the host that the ring behind @connection_id needs a
+ *	look. Any context. Required; called through a static call.
+ * @message_done: free the message slot that held a message of @type and let
+ *	the host deliver the next one. Any context. Required.
+ * @timer_expired: @message is a synthetic timer's; handle it and free the
+ *	slot. Hard interrupt context. Optional.
+ * @vp_index: the host's number for @cpu. Any context. Required.
+ * @set_visible: share (@visible) the @nr_pages at @addr of the direct map with
+ *	the host, or take them back. May sleep. Optional: without it all memory
+ *	is visible. On error the state of the pages is unknown, so they must not
+ *	be used for anything else.
+ */
+struct vmbus_host_ops {
+	const char *name;
+	int (*attach)(const struct vmbus_host_upcalls *upcalls);
+	void (*detach)(void);
+	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
+	void (*synic_down)(unsigned int cpu);
+	int (*post_message)(u32 connection_id, const void *payload, size_t len);
+	void (*signal_event)(u64 connection_id);
+	void (*message_done)(struct hv_message *message, u32 type);
+	void (*timer_expired)(struct hv_message *message);
+	u32 (*vp_index)(unsigned int cpu);
+	int (*set_visible)(void *addr, int nr_pages, bool visible);
+};
+
+/* The implementation in hv.c. */
+extern const struct vmbus_host_ops vmbus_hyperv_host;
+
+/* The host in use, set once by vmbus_host_set() before anything else runs. */
+extern const struct vmbus_host_ops *vmbus_host;
+void vmbus_host_set(const struct vmbus_host_ops *ops);
+
+void vmbus_host_no_signal(u64 connection_id);
+DECLARE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
+
+#endif /* _VMBUS_HOST_H */

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * State of the driver, shared between its files. Types that VSCs see come from
+ * <linux/hyperv.h>; what is ours wraps them.
+ *
+ * Lock order, outermost first:
+ *	cpus_read_lock()
+ *	chan->open_mutex	open, close and retarget of a device's channels;
+ *				held across waits for the host, so never taken on
+ *				the message work
+ *	vmbus_bus.mutex		channel list, sub-channel lists, CPU assignment;
+ *				never held across a wait for the host
+ *	chan->lock		state machine of one channel (spinlock)
+ *	vmbus_bus.relid_lock	relid table writers (spinlock)
+ *	request lock		pending requests (spinlock)
+ * No sysfs file or kobject is removed under vmbus_bus.mutex: removal waits for
+ * the attribute's users, and the cpu attribute takes that mutex.
+ */
+#ifndef _VMBUS_PRIVATE_H
+#define _VMBUS_PRIVATE_H
+
+#include <linux/hyperv.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/percpu-defs.h>
+#include <linux/workqueue.h>
+
+#include "vmbus_host.h"
+#include "vmbus_ring.h"
+#include "vmbus_validate.h"
+#include "vmbus_wire.h"
+
+/*
+ * The life of a channel. channel->state, which VSCs read, is derived from it.
+ * The REVOKED states are those after the host's rescind.
+ */
+enum vmbus_chan_state {
+	VMBUS_CHAN_OFFERED,		/* not open */
+	VMBUS_CHAN_OPENING,
+	VMBUS_CHAN_OPEN,
+	VMBUS_CHAN_CLOSING,
+	VMBUS_CHAN_REVOKED,		/* not open and never again */
+	VMBUS_CHAN_REVOKED_OPENING,	/* the opener has not noticed yet */
+	VMBUS_CHAN_REVOKED_OPEN,	/* the VSC has not closed it yet */
+	VMBUS_CHAN_REVOKED_CLOSING,
+	VMBUS_CHAN_RELEASED,		/* relid given back to the host */
+};
+
+enum vmbus_chan_event {
+	VMBUS_EV_OPEN,			/* VSC starts to open */
+	VMBUS_EV_OPENED,		/* host confirmed */
+	VMBUS_EV_OPEN_FAILED,
+	VMBUS_EV_CLOSE,			/* VSC starts to close */
+	VMBUS_EV_CLOSED,
+	VMBUS_EV_RESCIND,		/* host took the offer back */
+	VMBUS_EV_RELEASE,		/* RELID_RELEASED is about to be sent */
+};
+
+/**
+ * struct vmbus_chan - a channel
+ * @ch: what VSCs see; first, so that the wrapper costs nothing
+ *
+ * Constant once published:
+ * @perf: served by the CPU spreading, others by the connect CPU
+ *
+ * @lock protects:
+ * @state: the state machine, moved by vmbus_chan_event() alone
+ *
+ * @open_mutex protects:
+ * @tx: our side of ch.outbound (its data path: ch.outbound.ring_lock)
+ * @rx: our side of ch.inbound (its data path: the one reader)
+ * @ring_pages: the pages of both rings, outbound first, or NULL
+ * @nr_ring_pages: number of @ring_pages
+ * @tx_pages: how many of them are the outbound ring's
+ * @ring_linear: the pages are one block that starts at ch.ringbuffer_page
+ * @linear_only: somebody maps ch.ringbuffer_page linearly (vmbus_alloc_ring())
+ *
+ * vmbus_bus.mutex protects:
+ * @subs_ready: primary: its device is there, so sub-channels can be added
+ * @drained: sub-channel: no longer shown, and not announced to the driver
+ * @target_counted: counted in the CPU spreading
+ *
+ * @ref: references. The offer holds one until the relid is released, the
+ *	hv_device of a primary one until its release, each sub-channel one on
+ *	its primary, the kobject one, each queued work one.
+ * @rescind_work: removes the channel after a rescind
+ * @kobj_added: ch.kobj is in sysfs
+ */
+struct vmbus_chan {
+	struct vmbus_channel ch;
+
+	bool perf;
+
+	spinlock_t lock;
+	enum vmbus_chan_state state;
+
+	struct mutex open_mutex;
+	struct vmbus_ring tx;
+	struct vmbus_ring rx;
+	struct page **ring_pages;
+	u32 nr_ring_pages;
+	u32 tx_pages;
+	bool ring_linear;
+	bool linear_only;
+
+	bool subs_ready;
+	bool drained;
+	bool target_counted;
+
+	struct kref ref;
+	struct work_struct rescind_work;
+	bool kobj_added;
+};
+
+static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
+{
+	return container_of(ch, struct vmbus_chan, ch);
+}
+
+static inline u32 vmbus_chan_relid(const struct vmbus_chan *chan)
+{
+	return chan->ch.offermsg.child_relid;
+}
+
+/**
+ * struct vmbus_request - one request to the host and its answer
+ * @node: on the list of pending requests
+ * @answer: message type that answers it
+ * @relid: channel concerned, or 0
+ * @id: gpadl handle or open id that the answer carries, or 0
+ * @done: completed by the answer, a rescind, an unload
+ * @error: 0 if answered, -ENODEV if rescinded, -ESHUTDOWN if disconnected
+ * @reply: the answer; valid if @error is 0
+ */
+struct vmbus_request {
+	struct list_head node;
+	enum vmbus_channel_message_type answer;
+	u32 relid;
+	u32 id;
+	struct completion done;
+	int error;
+	struct vmbus_message reply;
+};
+
+/**
+ * struct vmbus_deadlines - how long the driver waits for the host, in ms
+ * @post: for the host to find buffers for a message
+ * @version: for the VERSION_RESPONSE
+ * @offers: for ALLOFFERS_DELIVERED
+ * @request: for the answers about GPADLs and channels
+ * @unload: for UNLOAD_RESPONSE; Azure flushes the disk cache before it answers,
+ *	up to 50 s were seen
+ */
+struct vmbus_deadlines {
+	unsigned int post;
+	unsigned int version;
+	unsigned int offers;
+	unsigned int request;
+	unsigned int unload;
+};
+
+enum vmbus_conn_state {
+	VMBUS_DISCONNECTED,
+	VMBUS_CONNECTING,
+	VMBUS_CONNECTED,
+	VMBUS_DISCONNECTING,
+};
+
+/**
+ * struct vmbus_conn - the connection to the host
+ * @state: written by connect and disconnect, read by anyone
+ * @message_connection_id: where to post
+ * @interrupt_page: second half: send flags for channels that share the event
+ *	connection (legacy)
+ * @monitor_pages: host to guest, guest to host
+ */
+struct vmbus_conn {
+	enum vmbus_conn_state state;
+	u32 message_connection_id;
+	void *interrupt_page;
+	struct vmbus_monitor_page *monitor_pages[2];
+};
+
+/**
+ * struct vmbus_bus - the channels on the bus
+ * @mutex: protects @channels, all sub-channel lists and the CPU spreading
+ * @channels: primary channels, in the order of their offers
+ * @root: parent of all devices: the ACPI or platform device of VMBus
+ * @add_wq: adds primary channels to the device model, in the order of offers
+ * @chan_wq: sub-channels and rescinds, which may not wait for each other
+ */
+struct vmbus_bus {
+	struct mutex mutex;
+	struct list_head channels;
+	struct device *root;
+	struct workqueue_struct *add_wq;
+	struct workqueue_struct *chan_wq;
+};
+
+extern struct vmbus_deadlines vmbus_deadlines;
+extern struct vmbus_conn vmbus_conn;
+extern struct vmbus_bus vmbus_bus;
+DECLARE_PER_CPU(struct vmbus_synic, vmbus_synic);
+
+/**
+ * struct vmbus_glue_ops - what the channel code asks of the device model
+ * @device_add: make the primary channel a device of the bus and let a driver
+ *	probe it. May sleep. 0 or -errno, then nothing is left behind.
+ * @device_del: undo device_add(); waits for the driver's remove(). May sleep.
+ * @channel_add: show the sub-channel below its device. May sleep.
+ * @channel_del: undo channel_add(). May sleep.
+ */
+struct vmbus_glue_ops {
+	int (*device_add)(struct vmbus_chan *chan);
+	void (*device_del)(struct vmbus_chan *chan);
+	int (*channel_add)(struct vmbus_chan *chan);
+	void (*channel_del)(struct vmbus_chan *chan);
+};
+
+/* connection.c */
+int vmbus_connect(u32 max_version);
+bool vmbus_unload(void);
+void vmbus_disconnect(bool confirmed);
+void vmbus_stop_offers(void);
+void vmbus_unload_crashed(void);
+int vmbus_post(const void *msg, size_t len);
+void vmbus_request_init(struct vmbus_request *req,
+			enum vmbus_channel_message_type answer, u32 relid, u32 id);
+int vmbus_request_call(struct vmbus_request *req, const void *msg, size_t len,
+		       unsigned int timeout_ms);
+int vmbus_request_begin(struct vmbus_request *req);
+int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms);
+void vmbus_request_abort(struct vmbus_request *req);
+bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
+void vmbus_request_cancel(u32 relid, int error);
+int vmbus_relid_map(struct vmbus_chan *chan);
+void vmbus_relid_unmap(struct vmbus_chan *chan);
+struct vmbus_chan *vmbus_relid_lookup(u32 relid);
+unsigned int vmbus_relid_words(void);
+const char *vmbus_message_name(u32 type);
+
+/* state.c */
+int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
+enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
+
+/* gpadl.c */
+int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
+			    u32 *handle);
+int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
+void vmbus_pages_free(struct page **pages, u32 nr_pages);
+void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
+		      u32 nr_pages);
+void vmbus_parked_release(u32 relid);
+bool vmbus_parked_torndown(u32 handle);
+unsigned long vmbus_parked_leak(void);
+
+/* channel.c */
+void vmbus_chan_init(struct vmbus_chan *chan);
+struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
+void vmbus_chan_put(struct vmbus_chan *chan);
+void vmbus_chan_interrupt(struct vmbus_chan *chan);
+struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
+
+/* iter.c */
+void vmbus_rx_report(struct vmbus_chan *chan);
+void vmbus_rx_publish(struct vmbus_chan *chan);
+
+/* channel_mgmt.c */
+int vmbus_channels_init(const struct vmbus_glue_ops *glue);
+void vmbus_channels_exit(void);
+int vmbus_channels_request(void);
+void vmbus_channels_remove(void);
+void vmbus_channels_forget(void);
+bool vmbus_message_poll(unsigned int cpu);
+void vmbus_channel_subs_ready(struct vmbus_chan *primary);
+int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu);
+bool vmbus_cpu_is_target(unsigned int cpu);
+const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
+
+/* sysfs.c */
+extern const struct attribute_group *vmbus_dev_groups[];
+extern const struct attribute_group *vmbus_bus_groups[];
+int vmbus_sysfs_add_channel(struct vmbus_chan *chan);
+void vmbus_sysfs_del_channel(struct vmbus_chan *chan);
+
+/* driver.c */
+extern const struct attribute_group *vmbus_drv_groups[];
+bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
+			  struct hv_vmbus_device_id *id);
+
+/* vmbus_drv.c */
+extern struct bus_type vmbus_bus_type;
+
+#endif /* _VMBUS_PRIVATE_H */

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The wire: what <linux/hyperv.h> does not define of the protocol, and the
+ * sizes of what it does. Documentation/protocol.rst has the rules.
+ */
+#ifndef _VMBUS_WIRE_H
+#define _VMBUS_WIRE_H
+
+#include <linux/hyperv.h>
+#include <linux/build_bug.h>
+
+/* SynIC message type of every VMBus control message. */
+#define VMBUS_SYNIC_MESSAGE_TYPE	1
+
+/* Synthetic interrupt source used for messages and channel events. */
+#define VMBUS_SINT			2
+
+/* Connection ids: where messages go and what an event signals by default. */
+#define VMBUS_CONN_ID_MESSAGE		1	/* before 5.0 */
+#define VMBUS_CONN_ID_EVENT		2
+#define VMBUS_CONN_ID_CONTACT		4	/* INITIATE_CONTACT from 5.0 on */
+
+/* All control messages arrive at the virtual processor of this CPU. */
+#define VMBUS_CONNECT_CPU		0
+
+/* Relids are 1 .. VMBUS_MAX_RELIDS - 1; event flag 0 is reserved. */
+#define VMBUS_MAX_RELIDS		HV_EVENT_FLAGS_COUNT
+
+/* Monitor ids: 4 groups of 32 triggers. */
+#define VMBUS_MONITOR_GROUPS		4
+#define VMBUS_MONITOR_BITS		32
+
+/* First GPADL handle; handle 0 means "none" to VSCs. */
+#define VMBUS_FIRST_GPADL		0xe1e10
+
+/*
+ * A GPADL's range data, one u64 for the range header and one per page, is
+ * counted in bytes in a u16.
+ */
+#define VMBUS_GPADL_MAX_PAGES		8190
+#define VMBUS_GPADL_HEADER_PFNS		26
+#define VMBUS_GPADL_BODY_PFNS		28
+
+/* ring feature bit 0: this side reads and honours pending_send_sz */
+#define VMBUS_RING_FEAT_PENDING_SEND_SZ	BIT(0)
+
+#define VMBUS_VERSION_MAJOR(v)		((v) >> 16)
+#define VMBUS_VERSION_MINOR(v)		((v) & 0xffff)
+
+/* VERSION_RESPONSE.connection_state (OpenVMM's names; Linux ignored it). */
+enum vmbus_connection_result {
+	VMBUS_CONNECTION_OK,
+	VMBUS_CONNECTION_LOW_RESOURCES,
+	VMBUS_CONNECTION_FAILED,
+};
+
+/* One page each way: a guest sets a trigger bit instead of a hypercall. */
+struct vmbus_monitor_trigger_group {
+	u32 pending;
+	u32 armed;
+};
+
+struct vmbus_monitor_parameter {
+	u32 connection_id;
+	u16 flag_number;
+	u16 reserved;
+};
+
+struct vmbus_monitor_page {
+	u32 trigger_state;
+	u32 reserved1;
+	struct vmbus_monitor_trigger_group trigger_group[VMBUS_MONITOR_GROUPS];
+	u64 reserved2[3];
+	s32 next_check_time[VMBUS_MONITOR_GROUPS][VMBUS_MONITOR_BITS];
+	u16 latency[VMBUS_MONITOR_GROUPS][VMBUS_MONITOR_BITS];
+	u64 reserved3[32];
+	struct vmbus_monitor_parameter parameter[VMBUS_MONITOR_GROUPS]
+						[VMBUS_MONITOR_BITS];
+	u8 reserved4[1984];
+};
+
+#define VMBUS_WIRE_SIZE(type, size) \
+	static_assert(sizeof(struct type) == (size))
+
+VMBUS_WIRE_SIZE(vmbus_monitor_page, 4096);
+VMBUS_WIRE_SIZE(vmbus_channel_message_header, 8);
+VMBUS_WIRE_SIZE(vmbus_channel_offer_channel, 196);
+VMBUS_WIRE_SIZE(vmbus_channel_rescind_offer, 12);
+VMBUS_WIRE_SIZE(vmbus_channel_open_channel, 148);
+VMBUS_WIRE_SIZE(vmbus_channel_open_result, 20);
+VMBUS_WIRE_SIZE(vmbus_channel_close_channel, 12);
+VMBUS_WIRE_SIZE(vmbus_channel_gpadl_header, 20);
+VMBUS_WIRE_SIZE(vmbus_channel_gpadl_body, 16);
+VMBUS_WIRE_SIZE(vmbus_channel_gpadl_created, 20);
+VMBUS_WIRE_SIZE(vmbus_channel_gpadl_teardown, 16);
+VMBUS_WIRE_SIZE(vmbus_channel_gpadl_torndown, 12);
+VMBUS_WIRE_SIZE(vmbus_channel_relid_released, 12);
+VMBUS_WIRE_SIZE(vmbus_channel_initiate_contact, 40);
+VMBUS_WIRE_SIZE(vmbus_channel_version_response, 16);
+VMBUS_WIRE_SIZE(vmbus_channel_modifychannel, 16);
+VMBUS_WIRE_SIZE(vmbus_channel_modifychannel_response, 16);
+VMBUS_WIRE_SIZE(vmpacket_descriptor, 16);
+static_assert(offsetof(struct hv_ring_buffer, pending_send_sz) == 12);
+static_assert(offsetof(struct hv_ring_buffer, feature_bits) == 64);
+static_assert(offsetof(struct hv_ring_buffer, buffer) == PAGE_SIZE);
+static_assert(sizeof(struct vmbus_channel_gpadl_header) + sizeof(struct gpa_range) +
+	      VMBUS_GPADL_HEADER_PFNS * sizeof(u64) <= HV_MESSAGE_PAYLOAD_BYTE_COUNT);
+static_assert(sizeof(struct vmbus_channel_gpadl_body) +
+	      VMBUS_GPADL_BODY_PFNS * sizeof(u64) <= HV_MESSAGE_PAYLOAD_BYTE_COUNT);
+
+#endif /* _VMBUS_WIRE_H */

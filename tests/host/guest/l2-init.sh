@@ -1,0 +1,32 @@
+#!/bin/busybox sh
+# L2: the agent. Runs what the test sends over the second serial port and answers with exit status and output.
+# A line "ID COMMAND-in-base64" is answered by "ID STATUS LENGTH", a newline and LENGTH bytes.
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t tmpfs tmp /tmp
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
+mount -t tracefs trace /sys/kernel/tracing 2>/dev/null
+echo 8 >/proc/sys/kernel/printk
+
+exec 3<>/dev/ttyS1
+stty raw -echo <&3
+echo "agent ready $(uname -r)" >&3
+while read -r id command <&3; do
+	case $command in
+	+*)
+		# A long command comes in pieces: a terminal takes 4095 bytes a line.
+		echo -n "${command#+}" >>/tmp/pieces
+		echo "$id 0 0" >&3
+		continue
+		;;
+	esac
+	{ cat /tmp/pieces 2>/dev/null; echo -n "$command"; } | base64 -d >/tmp/command
+	rm -f /tmp/pieces
+	sh /tmp/command </dev/null >/tmp/output 2>&1
+	status=$?
+	{
+		echo "$id $status $(stat -c %s /tmp/output)"
+		cat /tmp/output
+	} >&3
+done

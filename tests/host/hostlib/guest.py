@@ -1,0 +1,241 @@
+"""A guest under test: an L2 on a VMBus host, or a plain machine without Hyper-V."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .agent import Agent, BootLost, Lost, Monitor, Stream
+from .images import l2_image
+from .kernel import Kernel
+from .machine import QEMU, QUIET, Machine, end, spawn
+
+BOOT_TIMEOUT = 150
+HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
+          "hv-crash,hv-reset,hv-frequencies")
+# What no guest may say, whatever a test is about.
+BAD = re.compile(
+    r"Kernel panic|\bBUG:|\bWARNING:|KASAN|UBSAN|Oops:|general protection fault|possible (recursive|circular) locking|"
+    r"INFO: possible|inconsistent lock state|suspicious RCU usage|sleeping function called|hung_task|"
+    r"blocked for more than|unreferenced object|ODEBUG|list_(add|del) corruption|detected stalls|soft lockup|"
+    r"refcount_t:|Bad page state|page allocation failure")
+
+
+@dataclass
+class Setup:
+    """How to boot a guest. Two equal setups may share one boot."""
+
+    kernel: str = "6.1"
+    modules: tuple[str, ...] = ("hv_balloon", "hv_utils")
+    extra_modules: tuple[Path, ...] = ()
+    files: tuple[tuple[str, Path], ...] = ()
+    append: str = ""
+    qemu: tuple[str, ...] = ()
+    smp: int = 2
+    memory: int = 512
+    reboots: bool = False
+    vmbus: bool = True
+
+
+class CommandFailed(AssertionError):
+    """A command in the guest ended with a status that the test did not expect."""
+
+
+@dataclass
+class Guest:
+    """A running guest. `driver` is the hv_vmbus.ko that load() takes."""
+
+    setup: Setup
+    kernel: Kernel
+    driver: Path
+    dir: Path
+    agent: Agent
+    monitor_: Monitor | None
+    machine: Machine | None = None
+    process: object = None
+    order: dict[str, list[str]] = field(default_factory=dict)
+    opened_at: float | None = None
+    expected: list[str] = field(default_factory=list)
+    _seen: int = 0
+
+    # -- commands in the guest --
+
+    def run(self, command: str, timeout: float = 60) -> tuple[int, str]:
+        """Run a shell command in the guest; return (status, output)."""
+        return self.agent.run(command, timeout)
+
+    def sh(self, command: str, timeout: float = 60) -> str:
+        """Run a shell command that must succeed; return its output, stripped."""
+        status, output = self.run(command, timeout)
+        if status:
+            raise CommandFailed(f"in the guest: {command}\nstatus {status}, output:\n{output}")
+        return output.strip()
+
+    def insmod(self, name: str, args: str = "", timeout: float = 60) -> tuple[int, str]:
+        """insmod one module of the image; return (status, output)."""
+        return self.run(f"insmod /m/{name}.ko {args}", timeout)
+
+    def loaded(self, name: str) -> bool:
+        """Is this module loaded?"""
+        return self.run(f"test -d /sys/module/{name}/holders")[0] == 0
+
+    def load(self, name: str, args: str = "") -> None:
+        """Load a module and what it needs, unless it is loaded."""
+        for need in self.order.get(name, [name]):
+            if not self.loaded(need):
+                status, output = self.insmod(need, args if need == name else "")
+                if status:
+                    raise CommandFailed(f"insmod {need} {args}: {output}\n{self.sh('dmesg | tail -n 20')}")
+                if need == "hv_balloon":
+                    self.opened_at = time.monotonic()
+
+    def unload(self, name: str) -> None:
+        """Remove a module if it is loaded."""
+        if self.loaded(name):
+            self.sh(f"rmmod {name}")
+
+    def dmesg(self) -> str:
+        """The guest's kernel log."""
+        return self.sh("dmesg")
+
+    # -- the host's side --
+
+    def monitor(self, line: str) -> str:
+        """Run a human-monitor command of the guest's QEMU."""
+        assert self.monitor_ is not None
+        return self.monitor_.human(line)
+
+    def trace(self, mark: int = 0) -> str:
+        """The host's account of what the guest did, from mark on."""
+        path = self.dir / "trace"
+        if not path.exists():
+            return ""
+        with open(path, "rb") as file:
+            file.seek(mark)
+            return file.read().decode(errors="replace")
+
+    def mark(self) -> int:
+        """The present end of the host's account."""
+        path = self.dir / "trace"
+        return path.stat().st_size if path.exists() else 0
+
+    def wait_trace(self, pattern: str, mark: int = 0, timeout: float = 30) -> re.Match:
+        """Wait until the host's account has a line that matches; return the match."""
+        return self.wait_for(lambda: re.search(pattern, self.trace(mark)), timeout,
+                             f"the host's trace never showed: {pattern}")
+
+    def wait_for(self, condition, timeout: float, what: str):
+        """Poll a condition until it holds; return its value."""
+        deadline = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(what)
+            if not self.alive():
+                raise Lost("the guest has ended")
+            time.sleep(0.3)
+
+    # -- its life --
+
+    def alive(self) -> bool:
+        """Is its QEMU there?"""
+        if self.machine:
+            return self.machine.ended(self.dir) is None
+        return self.process is not None and self.process.poll() is None
+
+    def wait_reboot(self, timeout: float = BOOT_TIMEOUT) -> None:
+        """Wait for the init of the next kernel. Raises BootLost if it never prints its line."""
+        self.agent.wait_ready(timeout)
+        self.opened_at = None
+
+    def console(self) -> str:
+        """Everything on the guest's console so far."""
+        path = self.dir / "console"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def complaints(self) -> list[str]:
+        """What the console says that no guest may say, since the last call. Expected lines are left out."""
+        new, self._seen = self.console()[self._seen :], len(self.console())
+        return [line for line in new.splitlines()
+                if BAD.search(line) and not any(word in line for word in self.expected)]
+
+    def close(self) -> None:
+        """End the guest."""
+        if self.machine:
+            self.machine.stop_run(self.dir)
+        else:
+            end(self.process)
+
+
+def _image(setup: Setup, kernel: Kernel, driver: Path, path: Path) -> dict[str, list[str]]:
+    names = kernel.load_order(["hv_vmbus", *setup.modules])
+    modules = {name: kernel.module(name) for name in names}
+    modules["hv_vmbus"] = driver
+    modules |= {extra.name.removesuffix(".ko"): extra for extra in setup.extra_modules}
+    l2_image(modules, dict(setup.files), path)
+    return {name: kernel.load_order([name]) for name in names}
+
+
+def _common(setup: Setup, initrd: str, kernel: Kernel, console: str) -> list[str]:
+    append = (f"console=ttyS0 panic=-1 oops=panic sysctl.kernel.watchdog_thresh=60 "
+              f"rcupdate.rcu_cpu_stall_timeout=120 {QUIET} {setup.append}")
+    argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-smp", str(setup.smp), "-m",
+            str(setup.memory), "-kernel", str(kernel.vmlinuz.resolve()), "-initrd", initrd, "-append", append.strip(),
+            "-serial", f"file:{console}"]
+    return argv + ([] if setup.reboots else ["-no-reboot"]) + list(setup.qemu)
+
+
+def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
+    """Boot an L2 with this driver in its image (loaded by the test, not by the boot). May raise BootLost."""
+    kernel = Kernel.get(setup.kernel)
+    machine.ensure_booted()
+    run = machine.new_run()
+    order = _image(setup, kernel, driver, run / "initrd")
+    argv = _common(setup, "initrd", kernel, "console") + [
+        "-machine", "q35,accel=kvm,kernel-irqchip=on,hpet=off,i8042=off,sata=off,smbus=off", "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
+        "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
+        "-chardev", "pipe,id=monitor,path=/dev/hv-monitor", "-mon", "chardev=monitor,mode=control",
+        "-trace", "vmbus*", "-trace", "hv_balloon*", "-D", "trace",
+    ]
+    if setup.vmbus:
+        argv += ["-device", "vmbus-bridge", "-device", "hv-balloon,id=hvb"]
+    machine.start(run, argv)
+    agent_stream, monitor_stream = machine.streams["agent"], machine.streams["monitor"]
+    guest = Guest(setup, kernel, driver, run, Agent(agent_stream), Monitor(monitor_stream), machine, order=order)
+    agent_stream.alive = monitor_stream.alive = guest.alive
+    return _ready(guest)
+
+
+def boot_plain(setup: Setup, driver: Path, run: Path) -> Guest:
+    """Boot a kernel on an emulated machine that is not Hyper-V. May raise BootLost."""
+    kernel = Kernel.get(setup.kernel)
+    run.mkdir(parents=True)
+    order = _image(setup, kernel, driver, run / "initrd")
+    ours, theirs = socket.socketpair()
+    argv = _common(setup, str(run / "initrd"), kernel, str(run / "console")) + [
+        "-machine", "q35", "-accel", "tcg", "-cpu", "max",
+        "-chardev", f"socket,id=agent,fd={theirs.fileno()}", "-serial", "chardev:agent",
+    ]
+    process = spawn(argv, run / "qemu.log", [theirs.fileno()])
+    theirs.close()
+    stream = Stream(ours)
+    guest = Guest(setup, kernel, driver, run, Agent(stream), None, process=process, order=order)
+    stream.alive = guest.alive
+    return _ready(guest)
+
+
+def _ready(guest: Guest) -> Guest:
+    try:
+        release = guest.agent.wait_ready(BOOT_TIMEOUT)
+    except BootLost:
+        guest.close()
+        raise
+    assert release == guest.kernel.release, f"booted {release}"
+    return guest
+
+

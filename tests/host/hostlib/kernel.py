@@ -1,0 +1,88 @@
+"""The kernels of the cache: their images, their modules, and the module under test built against them."""
+
+from __future__ import annotations
+
+import fcntl
+import lzma
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = Path(__file__).resolve().parent.parent
+TOP = HOST.parent.parent
+SETUP = TOP / "tests" / "setup"
+
+
+def setup(script: str, *args: str) -> str:
+    """Run a script of tests/setup and return its last line; its progress lines go to the terminal."""
+    result = subprocess.run([str(SETUP / script), *args], stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(result.returncode)
+    lines = result.stdout.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def module_bytes(path: Path) -> bytes:
+    """A module's contents, unpacked: busybox insmod takes plain ones only."""
+    if path.suffix == ".xz":
+        return lzma.decompress(path.read_bytes())
+    if path.suffix == ".zst":
+        return subprocess.run(["zstd", "-dcq", str(path)], stdout=subprocess.PIPE, check=True).stdout
+    return path.read_bytes()
+
+
+def module_name(path: str) -> str:
+    """The name a module has once loaded, from its file name."""
+    return Path(path).name.split(".ko")[0].replace("-", "_")
+
+
+@dataclass
+class Kernel:
+    """One kernel of the cache (layout: tests/setup/kernels)."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def get(cls, name: str) -> Kernel:
+        """Prepare and return kernel "6.1", "6.12" or "debug"."""
+        where = setup("debug-kernel") if name == "debug" else setup("kernels", name)
+        return cls(name, Path(where))
+
+    @property
+    def release(self) -> str:
+        return (self.path / "kver").read_text().strip()
+
+    @property
+    def vmlinuz(self) -> Path:
+        return self.path / "vmlinuz"
+
+    def _dependencies(self) -> dict[str, tuple[str, list[str]]]:
+        table = {}
+        for line in (self.path / "modules" / "modules.dep").read_text().splitlines():
+            path, needs = line.split(":")
+            table[module_name(path)] = (path, [module_name(need) for need in needs.split()])
+        return table
+
+    def load_order(self, names: list[str]) -> list[str]:
+        """The modules and all they need, in an order in which insmod takes them; built-in ones left out."""
+        table = self._dependencies()
+        order: list[str] = []
+        for name in names:
+            if name in table:
+                # modules.dep lists the needs of a module last first.
+                order += [item for item in [*reversed(table[name][1]), name] if item not in order]
+        return order
+
+    def module(self, name: str) -> Path:
+        """The file of one of the kernel's own modules."""
+        return self.path / "modules" / self._dependencies()[name][0]
+
+    def built_modules(self, out: Path, subdir: str = "", stock: bool = False) -> list[Path]:
+        """Build the driver (or the test modules in subdir) for this kernel in out; return the .ko files."""
+        out.mkdir(parents=True, exist_ok=True)
+        with open(out.parent / f"{out.name}.lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            args = [str(self.path), str(out)] + ([subdir] if subdir else [])
+            where = setup("module", *(["--stock"] if stock else []), *args)
+        return sorted(Path(where).glob("*.ko"))

@@ -1,0 +1,151 @@
+"""The outer two levels: QEMU on this machine (L0) and the Linux with KVM inside it (L1) that runs VMBus hosts."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .agent import BootLost, Lost, Stream
+from .images import l1_image
+from .kernel import Kernel
+
+QEMU = "qemu-system-x86_64"
+L1_BOOT_TIMEOUT = 120
+PORTS = ("control", "agent", "monitor")
+# What costs an emulated boot time and shows nothing: a console line alone is some 40 ms in a nested guest.
+QUIET = "quiet mitigations=off cryptomgr.notests no_timer_check random.trust_cpu=on audit=0 apparmor=0"
+
+
+def spawn(argv: list[str], log: Path, fds: list[int]) -> subprocess.Popen:
+    """Start a QEMU with its output in a log, passing it the descriptors it is told about."""
+    with open(log, "ab") as out:
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=fds)
+
+
+def end(process: subprocess.Popen | None) -> None:
+    """End a process that we started, and collect it."""
+    if process and process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+class Machine:
+    """L0 and L1. Runs one L2 at a time, any number in a row."""
+
+    def __init__(self, icount: bool = False, smp: int = 2, memory: int = 3072) -> None:
+        self.icount = icount
+        self.smp = 1 if icount else smp
+        self.memory = memory
+        self.dir = Path(tempfile.mkdtemp(prefix="hv_vmbus."))
+        self.process: subprocess.Popen | None = None
+        self.streams: dict[str, Stream] = {}
+        self._runs = 0
+        self._ended: dict[str, int] = {}
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End L0, and everything in it."""
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End L0; the next run boots it again."""
+        end(self.process)
+        self.process = None
+
+    def alive(self) -> bool:
+        """Does L0 still run?"""
+        return self.process is not None and self.process.poll() is None
+
+    def ensure_booted(self) -> None:
+        """Boot L1 unless it runs. Raises BootLost if L1 does not come up."""
+        if self.alive():
+            return
+        initrd = self.dir / "l1.cpio"
+        kernel = Kernel.get("6.1")
+        if not initrd.exists():
+            l1_image(kernel, initrd)
+        argv = [
+            QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", str(self.memory),
+            "-smp", str(self.smp), "-machine", "q35", "-cpu", "max,+svm,+npt",
+            "-kernel", str(kernel.vmlinuz), "-initrd", str(initrd),
+            "-append", f"console=ttyS0 panic=-1 nowatchdog {QUIET}",
+            "-serial", f"file:{self.dir}/l1.console",
+            "-fsdev", "local,id=host,path=/,security_model=none,multidevs=remap,readonly=on",
+            "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
+            "-fsdev", f"local,id=run,path={self.dir},security_model=none,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=run,mount_tag=run",
+            "-device", "virtio-serial-pci",
+        ]
+        if self.icount:
+            argv += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+        else:
+            argv += ["-accel", "tcg,thread=multi"]
+        theirs = []
+        for number, name in enumerate(PORTS, 1):
+            ours, other = socket.socketpair()
+            theirs.append(other)
+            self.streams[name] = Stream(ours, self.alive)
+            argv += ["-chardev", f"socket,id={name},fd={other.fileno()}",
+                     "-device", f"virtserialport,nr={number},chardev={name},name=hv-{name}"]
+        self.process = spawn(argv, self.dir / "l0.log", [sock.fileno() for sock in theirs])
+        for sock in theirs:
+            sock.close()
+        try:
+            while self.streams["control"].line(L1_BOOT_TIMEOUT) != "l1 ready":
+                pass
+        except Lost as lost:
+            self.stop()
+            raise BootLost(f"L1: {lost}") from lost
+
+    def new_run(self) -> Path:
+        """A directory for the next L2, which L1 sees as /tmp/run/NAME."""
+        self._runs += 1
+        path = self.dir / str(self._runs)
+        path.mkdir()
+        return path
+
+    def start(self, run: Path, argv: list[str]) -> None:
+        """Start an L2 QEMU in its run directory."""
+        quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in argv)
+        (run / "qemu.sh").write_text(f"exec {quoted} >qemu.log 2>&1\n")
+        for name in ("agent", "monitor"):
+            self.streams[name].drain()
+        self.streams["control"].send(f"start {run.name}\n".encode())
+
+    def _read_ends(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                words = self.streams["control"].line(max(0.0, deadline - time.monotonic())).split()
+                if words and words[0] == "ended":
+                    self._ended[words[1]] = int(words[2])
+        except Lost:
+            pass
+
+    def ended(self, run: Path, timeout: float = 0) -> int | None:
+        """The exit status of an L2's QEMU; None while it runs."""
+        deadline = time.monotonic() + timeout
+        while self.alive() and run.name not in self._ended:
+            self._read_ends(min(1.0, timeout))
+            if time.monotonic() >= deadline:
+                break
+        return self._ended.get(run.name, None if self.alive() else -1)
+
+    def stop_run(self, run: Path) -> None:
+        """End an L2. An L1 that cannot do that any more is ended too."""
+        if self.ended(run) is None:
+            self.streams["control"].send(f"stop {run.name}\n".encode())
+            if self.ended(run, 20) is None:
+                self.stop()
+
+

@@ -1,0 +1,225 @@
+"""Test cases: how they are declared, and how they are run and reported.
+
+A case is a function in a test_*.py, marked by @case(). It gets a booted Guest; cases in a row that ask for the same
+Setup share one boot. A case that fails takes its guest with it, and the next one boots anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .agent import BootLost, Lost
+from .guest import Guest, Setup, boot, boot_plain
+from .kernel import TOP, Kernel, setup
+from .machine import Machine
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hv_vmbus"
+BOOT_TRIES = 3
+OURS, STOCK = "ours", "stock"
+
+
+class Skip(Exception):
+    """The case does not apply here; says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case and where it applies."""
+
+    run: Callable
+    setup: Setup | None
+    kernels: tuple[str, ...]
+    drivers: tuple[str, ...]
+    fresh: bool
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+
+CASES: list[Case] = []
+
+
+def case(setup: Setup | None = Setup(), kernels: tuple[str, ...] = ("6.1", "6.12"),
+         drivers: tuple[str, ...] = (OURS, STOCK), fresh: bool = False) -> Callable:
+    """Declare a test case. With setup=None the function gets the Environment and boots what it likes."""
+    def declare(function: Callable) -> Callable:
+        CASES.append(Case(function, setup, kernels, drivers, fresh))
+        return function
+    return declare
+
+
+class Environment:
+    """The machine, and the drivers built for the kernels. Boots guests, keeps the last one for the next case."""
+
+    def __init__(self, kernel: str, driver: str, icount: bool = False) -> None:
+        self.kernel = kernel
+        self.driver = driver
+        self.machine = Machine(icount=icount)
+        self.guest: Guest | None = None
+        self._setup: Setup | None = None
+        self._plain = 0
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+        self.machine.close()
+
+    def build_dir(self, kernel: Kernel) -> Path:
+        """Where the driver of this source tree is built for a kernel."""
+        tree = re.sub(r"\W+", "_", str(TOP)).strip("_")
+        return CACHE / "build" / tree / kernel.name / "driver"
+
+    def driver_file(self, which: str = "") -> Path:
+        """The hv_vmbus.ko to test; built if it is ours."""
+        kernel = Kernel.get(self.kernel)
+        if (which or self.driver) == STOCK:
+            return kernel.module("hv_vmbus")
+        return kernel.built_modules(self.build_dir(kernel))[0]
+
+    def test_modules(self, subdir: str, which: str = "") -> tuple[Path, ...]:
+        """The test modules of a directory of the project, built against the driver to test."""
+        stock = (which or self.driver) == STOCK
+        kernel = Kernel.get(self.kernel)
+        if not stock:
+            self.driver_file(OURS)
+        out = self.build_dir(kernel).with_name(STOCK) if stock else self.build_dir(kernel)
+        return tuple(kernel.built_modules(out, subdir, stock))
+
+    def boot(self, want: Setup, which: str = "") -> Guest:
+        """Boot a guest in place of the present one."""
+        self.drop()
+        want = dataclasses.replace(want, kernel=self.kernel)
+        self.guest = boot(self.machine, want, self.driver_file(which))
+        return self.guest
+
+    def boot_plain(self, want: Setup) -> Guest:
+        """Boot a machine that is not Hyper-V in place of the present guest."""
+        self.drop()
+        self._plain += 1
+        want = dataclasses.replace(want, kernel=self.kernel)
+        self.guest = boot_plain(want, self.driver_file(), self.machine.dir / f"plain{self._plain}")
+        return self.guest
+
+    def guest_for(self, want: Setup, fresh: bool) -> Guest:
+        """The present guest if it was booted so, else a new one."""
+        if fresh or not self.guest or self._setup != want or not self.guest.alive():
+            self.boot(want)
+            self._setup = want
+        assert self.guest is not None
+        return self.guest
+
+    def drop(self) -> None:
+        """End the present guest."""
+        if self.guest:
+            self.guest.close()
+        self.guest = self._setup = None
+
+
+class Report:
+    """Prints one line a case, keeps the counts and the logs."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.number = self.passed = self.failed = self.skipped = 0
+
+    def line(self, verdict: str, kernel: str, name: str, seconds: float, note: str = "") -> None:
+        """Print the line of a case that ended, at once."""
+        self.number += 1
+        print(f"{verdict} {self.number} - {kernel} {name} ({seconds:.0f} s){note}", flush=True)
+
+    def keep(self, env: Environment, label: str, text: str) -> None:
+        """Keep what explains a failure, and show the end of it."""
+        into = self.logs / f"{self.number + 1:02d}-{env.kernel}-{label}"
+        into.mkdir(parents=True, exist_ok=True)
+        (into / "failure").write_text(text)
+        shown = text.rstrip().splitlines()
+        if len(shown) > 40:
+            shown = [*shown[:40], f"... {len(shown) - 40} more lines"]
+        if env.guest:
+            for name in ("console", "trace", "qemu.log"):
+                if (env.guest.dir / name).exists():
+                    shutil.copy(env.guest.dir / name, into / name)
+            shown += ["-- end of the guest's console:", *env.guest.console().splitlines()[-25:]]
+        if (env.machine.dir / "l1.console").exists():
+            shutil.copy(env.machine.dir / "l1.console", into / "l1.console")
+        print("".join(f"#   {line}\n" for line in [*shown, f"-- logs: {into}"]), end="", flush=True)
+
+
+def _attempt(env: Environment, item: Case) -> None:
+    if item.setup is None:
+        env.drop()
+        item.run(env)
+    else:
+        guest = env.guest_for(item.setup, item.fresh)
+        guest.expected = []
+        item.run(guest)
+    if env.guest:
+        complaints = env.guest.complaints()
+        if complaints:
+            raise AssertionError("the guest's console has:\n" + "\n".join(complaints))
+    if item.setup is None:
+        env.drop()
+
+
+def run_case(env: Environment, item: Case, report: Report) -> None:
+    """Run a case and report it. Only a boot that never reached init is tried again."""
+    started = time.monotonic()
+    took = lambda: time.monotonic() - started  # noqa: E731
+    for attempt in range(1, BOOT_TRIES + 1):
+        try:
+            _attempt(env, item)
+        except Skip as skip:
+            report.skipped += 1
+            report.line("ok", env.kernel, item.name, took(), f" # SKIP {skip}")
+            return
+        except BootLost as lost:
+            # A machine whose L2 is lost may itself be ill: start over from the outermost level.
+            env.drop()
+            env.machine.stop()
+            if attempt < BOOT_TRIES:
+                print(f"# {env.kernel} {item.name}: boot retried ({lost})", flush=True)
+                continue
+            report.keep(env, item.name, f"no boot reached init in {BOOT_TRIES} tries: {lost}")
+        except (AssertionError, Lost, RuntimeError, OSError, ValueError, LookupError) as error:
+            expected = isinstance(error, (AssertionError, Lost))
+            text = "".join(traceback.format_exception(error))
+            if expected:
+                where = traceback.extract_tb(error.__traceback__)
+                at = next((f for f in reversed(where) if "hostlib" not in f.filename), where[-1])
+                text = f"{at.filename}:{at.lineno}: {at.line}\n{type(error).__name__}: {error}"
+            report.keep(env, item.name, text)
+            env.drop()
+        else:
+            report.passed += 1
+            report.line("ok", env.kernel, item.name, took())
+            return
+        report.failed += 1
+        report.line("not ok", env.kernel, item.name, took())
+        return
+
+
+def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path) -> Report:
+    """Run the cases that apply; return the counts."""
+    shutil.rmtree(logs, ignore_errors=True)
+    report = Report(logs)
+    for kernel in kernels:
+        items = [item for item in CASES
+                 if kernel in item.kernels and driver in item.drivers and re.search(pattern, item.name)]
+        if not items:
+            continue
+        setup("tools")
+        with Environment(kernel, driver) as env:
+            for item in items:
+                run_case(env, item, report)
+    return report

@@ -1,0 +1,130 @@
+"""What is on the bus, and the distribution's unmodified VSCs working on it."""
+
+import re
+import time
+
+from hostlib.guest import Guest
+from hostlib.testing import case
+
+BALLOON_CLASS = "525074dc-8985-46e2-8057-a307dc18a502"
+DRIVER = "/sys/bus/vmbus/drivers/hv_balloon"
+# QEMU's hv-balloon takes no request in the first 50 s of its channel.
+HOST_WAIT = 50
+
+
+def device(guest: Guest) -> str:
+    """The balloon device's directory."""
+    names = guest.sh("ls /sys/bus/vmbus/devices").split()
+    assert len(names) == 1, f"devices on the bus: {names}"
+    return f"/sys/bus/vmbus/devices/{names[0]}"
+
+
+def with_balloon(guest: Guest) -> str:
+    """hv_balloon loaded and its channel open; returns the device's directory."""
+    guest.load("hv_balloon", "pressure_report_delay=1")
+    path = device(guest)
+    guest.wait_for(lambda: guest.sh(f"cat {path}/state") == "3", 20, "the channel never opened")
+    return path
+
+
+def memory_free(guest: Guest) -> int:
+    """Free memory in MB."""
+    return int(guest.sh("awk '/^MemFree:/ { print int($2 / 1024) }' /proc/meminfo"))
+
+
+@case()
+def offer_becomes_device(guest: Guest) -> None:
+    """The host's one offer is a device with its GUIDs, state, ids and channel directory."""
+    guest.load("hv_vmbus")
+    path = device(guest)
+    guest.wait_trace(r"vmbus_send_offer channel #1\b")
+    read = lambda name: guest.sh(f"cat {path}/{name}")  # noqa: E731
+    assert read("class_id") == f"{{{BALLOON_CLASS}}}"
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", path.rsplit("/", 1)[1])
+    assert re.fullmatch(r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", read("device_id"))
+    assert read("id") == "1"
+    assert read("modalias") == "vmbus:dc7450528589e2468057a307dc18a502"
+    assert read("vendor") == "0x1414"
+    assert guest.sh(f"ls {path}/channels") == "1"
+    assert "MODALIAS=vmbus:dc7450528589e2468057a307dc18a502" in read("uevent")
+
+
+@case()
+def balloon_driver_binds(guest: Guest) -> None:
+    """Debian's hv_balloon.ko binds and opens its channel: GPADL created, open answered with status 0."""
+    guest.load("hv_vmbus")
+    mark = 0 if guest.loaded("hv_balloon") else guest.mark()
+    path = with_balloon(guest)
+    gpadl = guest.wait_trace(r"vmbus_gpadl_created gpadl #(\d+)", mark).group(1)
+    guest.wait_trace(rf"vmbus_open_channel channel #1 gpadl #{gpadl} ", mark)
+    guest.wait_trace(r"vmbus_channel_open channel #1 status 0\b", mark)
+    guest.wait_trace(r"hv_balloon_state_change -> S_POST_INIT_WAIT", mark)
+    assert guest.sh(f"readlink {path}/driver").endswith("/hv_balloon")
+    assert "Using Dynamic Memory protocol version 2.0" in guest.dmesg()
+
+
+@case()
+def utils_load(guest: Guest) -> None:
+    """Debian's hv_utils.ko and what it needs load on the bus."""
+    guest.load("hv_utils")
+    assert guest.sh("ls /sys/bus/vmbus/drivers | grep -c hv_utils") == "1"
+
+
+@case()
+def interrupts_are_counted(guest: Guest) -> None:
+    """The channel's interrupt and event counts follow what the host and guest signalled."""
+    path = with_balloon(guest)
+    count = lambda name: int(guest.sh(f"cat {path}/channels/1/{name}"))  # noqa: E731
+    guest.wait_for(lambda: count("interrupts") >= 2, 20, "fewer than 2 interrupts counted")
+    told = len(re.findall(r"vmbus_channel_notify_guest channel #1", guest.trace()))
+    assert count("interrupts") >= min(2, told)
+    # The balloon driver reports pressure each second, and the host is signalled for it.
+    before = count("events")
+    guest.wait_for(lambda: count("events") > before, 20, "no event counted in 20 s")
+    hyp = guest.sh("awk '$1 == \"HYP:\" { print $2 }' /proc/interrupts")
+    assert int(hyp) > 0
+
+
+@case()
+def balloon_moves_memory(guest: Guest) -> None:
+    """`balloon 384` takes 128 MB from the guest, `balloon 512` gives them back; host and guest agree."""
+    with_balloon(guest)
+    assert guest.opened_at is not None
+    time.sleep(max(0.0, guest.opened_at + HOST_WAIT + 3 - time.monotonic()))
+    before = memory_free(guest)
+    guest.monitor("balloon 384")
+    guest.wait_for(lambda: "actual=384" in guest.monitor("info balloon"), 60, "the host never had its memory")
+    guest.wait_for(lambda: 120 <= before - memory_free(guest) <= 140, 20,
+                   f"free memory went from {before} to {memory_free(guest)} MB, not by 128")
+    guest.monitor("balloon 512")
+    guest.wait_for(lambda: "actual=512" in guest.monitor("info balloon"), 60, "the host never gave its memory back")
+    guest.wait_for(lambda: abs(before - memory_free(guest)) <= 8, 20,
+                   f"free memory was {before} and is {memory_free(guest)} MB again")
+    guest.wait_trace(r"hv_balloon_state_change -> S_BALLOON")
+    guest.wait_trace(r"hv_balloon_state_change -> S_UNBALLOON")
+
+
+REBINDS = 20
+
+
+@case()
+def rebinds(guest: Guest) -> None:
+    """unbind/bind 20 times: the host sees each close, each GPADL torn down and each open."""
+    path = with_balloon(guest)
+    name = path.rsplit("/", 1)[1]
+    mark = guest.mark()
+    guest.sh(f"i=0; while [ $i -lt {REBINDS} ]; do echo {name} >{DRIVER}/unbind || exit 1; "
+             f"echo {name} >{DRIVER}/bind || exit 2; i=$((i+1)); done", 240)
+    guest.opened_at = time.monotonic()
+    guest.wait_for(lambda: guest.sh(f"cat {path}/state") == "3", 20, "the channel is not open in the end")
+    trace = guest.trace(mark)
+    # The host tries again when the guest's slot is busy, and traces that too: count what it received.
+    for number, what in ((7, "close"), (11, "GPADL teardown"), (8, "GPADL"), (5, "open")):
+        seen = len(re.findall(rf"vmbus_process_incoming_message type {number}\b", trace))
+        assert seen == REBINDS, f"the host saw {seen} of {REBINDS}: {what}"
+    for what in ("gpadl_created gpadl", "gpadl_torndown gpadl"):
+        seen = len(set(re.findall(rf"vmbus_{what} #(\d+)", trace)))
+        assert seen == REBINDS, f"the host did {seen} of {REBINDS}: {what}"
+    assert not re.search(r"vmbus_channel_open channel #1 status [^0]", trace)
+    complaint = [line for line in guest.dmesg().splitlines() if re.search(r"Close failed|Failed to establish", line)]
+    assert not complaint, complaint

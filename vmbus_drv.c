@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The Linux side: module, bus type, devices, interrupt entry, CPU hotplug, the
+ * ways down (kexec, panic).
+ *
+ * Actions: init and exit of the module; the driver core's calls for devices;
+ * interrupts on every CPU; the message work, one at a time on all CPUs; CPUs
+ * coming and going. The ways down can start at any moment.
+ *
+ * References: an hv_device holds one on its primary channel until its release.
+ */
+#include <linux/acpi.h>
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/dma-map-ops.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/panic_notifier.h>
+#include <linux/platform_device.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <asm/mshyperv.h>
+
+#include "include/vmbus_private.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#define VENDOR_MICROSOFT	0x1414
+
+/* How often, and how long, an offlined CPU waits for its last events. */
+#define OFFLINE_TRIES		3
+#define OFFLINE_PAUSE_US	10000
+
+struct message_work {
+	struct work_struct work;
+	unsigned int cpu;
+};
+
+static DEFINE_PER_CPU(struct message_work, message_work);
+static struct workqueue_struct *message_wq;
+static enum cpuhp_state online_state;
+
+static uint max_version = VERSION_WIN10_V5_3;
+module_param(max_version, uint, 0444);
+MODULE_PARM_DESC(max_version,
+		 "Highest VMBus protocol version to negotiate, (major << 16) | minor");
+
+/* ---- interrupts ---- */
+
+static void scan_events(unsigned long *events)
+{
+	unsigned int i, bit, words = vmbus_relid_words();
+	struct vmbus_chan *chan;
+	unsigned long pending;
+
+	rcu_read_lock();
+	for (i = 0; i < words; i++) {
+		if (!READ_ONCE(events[i]))
+			continue;
+		pending = xchg(&events[i], 0);
+		for_each_set_bit(bit, &pending, BITS_PER_LONG) {
+			chan = vmbus_relid_lookup(i * BITS_PER_LONG + bit);
+			if (chan)
+				vmbus_chan_interrupt(chan);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/* Channel events or a message are pending on this CPU. */
+static void vmbus_isr(void)
+{
+	const struct vmbus_synic *synic = this_cpu_ptr(&vmbus_synic);
+	struct hv_message *message = synic->message;
+	u32 type;
+
+	if (unlikely(!message))
+		return;
+	scan_events(synic->events);
+
+	type = READ_ONCE(message->header.message_type);
+	if (unlikely(type != HVMSG_NONE)) {
+		if (type == HVMSG_TIMER_EXPIRED && vmbus_host->timer_expired)
+			vmbus_host->timer_expired(message);
+		else
+			queue_work(message_wq, &this_cpu_ptr(&message_work)->work);
+	}
+	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
+}
+
+static void handle_messages(struct work_struct *work)
+{
+	struct message_work *mw = container_of(work, struct message_work, work);
+
+	if (vmbus_message_poll(mw->cpu))
+		queue_work(message_wq, work);
+}
+
+static int message_wq_init(void)
+{
+	unsigned int cpu;
+
+	/* Storage waits for messages, so memory pressure must not stop them. */
+	message_wq = alloc_ordered_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	if (!message_wq)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct message_work *mw = per_cpu_ptr(&message_work, cpu);
+
+		mw->cpu = cpu;
+		INIT_WORK(&mw->work, handle_messages);
+	}
+	return 0;
+}
+
+/* ---- CPU hotplug ---- */
+
+static int cpu_up_callback(unsigned int cpu)
+{
+	return vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+}
+
+static bool events_pending(unsigned int cpu)
+{
+	unsigned long *events = per_cpu(vmbus_synic, cpu).events;
+	unsigned int i;
+
+	for (i = 0; i < vmbus_relid_words(); i++)
+		if (READ_ONCE(events[i]))
+			return true;
+	return false;
+}
+
+static int cpu_down_callback(unsigned int cpu)
+{
+	unsigned int tries;
+
+	/* At removal of the module every CPU goes down for us. */
+	if (vmbus_conn.state != VMBUS_CONNECTED)
+		goto down;
+	if (cpu == VMBUS_CONNECT_CPU)
+		return -EBUSY;
+	if (vmbus_cpu_is_target(cpu)) {
+		pr_warn("CPU %u stays: channels interrupt it, see their cpu attribute\n", cpu);
+		return -EBUSY;
+	}
+	/* The host may still interrupt a CPU that a channel has just left. */
+	for (tries = 0; events_pending(cpu); tries++) {
+		if (tries == OFFLINE_TRIES)
+			return -EBUSY;
+		usleep_range(OFFLINE_PAUSE_US, 2 * OFFLINE_PAUSE_US);
+	}
+down:
+	vmbus_host->synic_down(cpu);
+	return 0;
+}
+
+/* ---- bus ---- */
+
+static int vmbus_match(struct device *dev, VMBUS_MATCH_CONST struct device_driver *driver)
+{
+	struct hv_vmbus_device_id id;
+
+	return vmbus_driver_find_id((struct hv_driver *)drv_to_hv_drv(driver),
+				    device_to_hv_device(dev), &id);
+}
+
+static int vmbus_uevent(VMBUS_UEVENT_CONST struct device *dev, struct kobj_uevent_env *env)
+{
+	const struct hv_device *hv_dev = container_of(dev, const struct hv_device, device);
+
+	return add_uevent_var(env, "MODALIAS=vmbus:%*phN", UUID_SIZE, &hv_dev->dev_type);
+}
+
+static int vmbus_probe(struct device *dev)
+{
+	struct hv_driver *drv = drv_to_hv_drv(dev->driver);
+	struct hv_device *hv_dev = device_to_hv_device(dev);
+	struct hv_vmbus_device_id id;
+	int err;
+
+	if (!drv->probe) {
+		pr_err("probe not set for driver %s\n", dev_name(dev));
+		return -ENODEV;
+	}
+	/* The id that matched may have been removed since. */
+	if (!vmbus_driver_find_id(drv, hv_dev, &id))
+		return -ENODEV;
+	err = drv->probe(hv_dev, &id);
+	if (err)
+		pr_err_ratelimited("probe failed for device %s (%d)\n", dev_name(dev), err);
+	return err;
+}
+
+static void vmbus_remove(struct device *dev)
+{
+	struct hv_driver *drv = drv_to_hv_drv(dev->driver);
+	struct hv_device *hv_dev = device_to_hv_device(dev);
+
+	if (drv->remove)
+		drv->remove(hv_dev);
+	/* Its code may go, its state is gone. */
+	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
+}
+
+static void vmbus_shutdown(struct device *dev)
+{
+	struct hv_driver *drv;
+
+	if (!dev->driver)
+		return;
+	drv = drv_to_hv_drv(dev->driver);
+	if (drv->shutdown)
+		drv->shutdown(device_to_hv_device(dev));
+}
+
+static int vmbus_dma_configure(struct device *dev)
+{
+	hv_setup_dma_ops(dev, device_get_dma_attr(vmbus_bus.root) != DEV_DMA_NON_COHERENT);
+	return 0;
+}
+
+struct bus_type vmbus_bus_type = {
+	.name = "vmbus",
+	.match = vmbus_match,
+	.uevent = vmbus_uevent,
+	.probe = vmbus_probe,
+	.remove = vmbus_remove,
+	.shutdown = vmbus_shutdown,
+	.dma_configure = vmbus_dma_configure,
+	.dev_groups = vmbus_dev_groups,
+	.drv_groups = vmbus_drv_groups,
+	.bus_groups = vmbus_bus_groups,
+};
+
+/* ---- devices ---- */
+
+static void device_release(struct device *dev)
+{
+	struct hv_device *hv_dev = device_to_hv_device(dev);
+	struct vmbus_chan *chan = to_vmbus_chan(hv_dev->channel);
+
+	kfree(hv_dev->driver_override);
+	kfree(hv_dev);
+	vmbus_chan_put(chan);
+}
+
+/*
+ * The channels directory comes before the device's uevent and before any driver
+ * probes it: user space finds it there, and sub-channels find their place.
+ */
+static void show_channels(struct hv_device *hv_dev)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(hv_dev->channel);
+	struct kset *kset;
+
+	kset = kset_create_and_add("channels", NULL, &hv_dev->device.kobj);
+	if (!kset)
+		return;
+	hv_dev->channels_kset = kset;
+	if (vmbus_sysfs_add_channel(chan)) {
+		hv_dev->channels_kset = NULL;
+		kset_unregister(kset);
+		return;
+	}
+	vmbus_channel_subs_ready(chan);
+}
+
+static void hide_channels(struct hv_device *hv_dev)
+{
+	vmbus_sysfs_del_channel(to_vmbus_chan(hv_dev->channel));
+	if (hv_dev->channels_kset)
+		kset_unregister(hv_dev->channels_kset);
+	hv_dev->channels_kset = NULL;
+}
+
+static int bus_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct hv_device *hv_dev = device_to_hv_device((struct device *)data);
+
+	if (event == BUS_NOTIFY_ADD_DEVICE)
+		show_channels(hv_dev);
+	else if (event == BUS_NOTIFY_REMOVED_DEVICE)
+		hide_channels(hv_dev);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block bus_notifier = {
+	.notifier_call = bus_event,
+};
+
+static void device_del_glue(struct vmbus_chan *chan)
+{
+	struct hv_device *hv_dev = chan->ch.device_obj;
+
+	pr_debug("child device %s unregistered\n", dev_name(&hv_dev->device));
+	device_unregister(&hv_dev->device);
+	chan->ch.device_obj = NULL;
+}
+
+static int device_add_glue(struct vmbus_chan *chan)
+{
+	const struct vmbus_channel_offer *offer = &chan->ch.offermsg.offer;
+	struct hv_device *hv_dev = kzalloc(sizeof(*hv_dev), GFP_KERNEL);
+	struct device *dev;
+	int err;
+
+	if (!hv_dev)
+		return -ENOMEM;
+	hv_dev->channel = &vmbus_chan_get(chan)->ch;
+	hv_dev->dev_type = offer->if_type;
+	hv_dev->dev_instance = offer->if_instance;
+	hv_dev->vendor_id = VENDOR_MICROSOFT;
+	hv_dev->device_id = chan->ch.device_id;
+
+	dev = &hv_dev->device;
+	dev->bus = &vmbus_bus_type;
+	dev->parent = vmbus_bus.root;
+	dev->release = device_release;
+	dev->dma_parms = &hv_dev->dma_parms;
+	dev->dma_mask = &hv_dev->dma_mask;
+	hv_dev->dma_mask = DMA_BIT_MASK(64);
+	set_dev_node(dev, cpu_to_node(chan->ch.target_cpu));
+	device_initialize(dev);
+	chan->ch.device_obj = hv_dev;
+
+	err = dev_set_name(dev, "%pUl", &offer->if_instance);
+	if (!err)
+		err = device_add(dev);
+	if (err) {
+		chan->ch.device_obj = NULL;
+		put_device(dev);
+		return err;
+	}
+	if (!hv_dev->channels_kset) {
+		device_del_glue(chan);
+		return -ENOMEM;
+	}
+	pr_debug("child device %s registered\n", dev_name(dev));
+	return 0;
+}
+
+static const struct vmbus_glue_ops glue_ops = {
+	.device_add = device_add_glue,
+	.device_del = device_del_glue,
+	.channel_add = vmbus_sysfs_add_channel,
+	.channel_del = vmbus_sysfs_del_channel,
+};
+
+/* ---- the ways down ---- */
+
+static void on_kexec(void)
+{
+	vmbus_stop_offers();
+	vmbus_unload();
+	cpuhp_remove_state(online_state);
+}
+
+static int on_panic(struct notifier_block *nb, unsigned long event, void *data)
+{
+	vmbus_unload_crashed();
+	return NOTIFY_DONE;
+}
+
+/* Last but one: others may still want to use their devices. */
+static struct notifier_block panic_notifier = {
+	.notifier_call = on_panic,
+	.priority = INT_MIN + 1,
+};
+
+static const struct vmbus_host_upcalls upcalls = {
+	.interrupt = vmbus_isr,
+	.kexec = on_kexec,
+	.crash = vmbus_unload_crashed,
+};
+
+/* ---- module ---- */
+
+static int root_probe(struct platform_device *pdev)
+{
+	struct device *root = &pdev->dev;
+
+	if (VMBUS_PARENT_IS_ACPI && ACPI_COMPANION(root))
+		root = &ACPI_COMPANION(root)->dev;
+	if (device_get_dma_attr(root) == DEV_DMA_NOT_SUPPORTED)
+		pr_info("No ACPI _CCA found; assuming coherent device I/O\n");
+	vmbus_bus.root = root;
+	return 0;
+}
+
+static const struct acpi_device_id root_ids[] = {
+	{ "VMBUS", 0 },
+	{ "VMBus", 0 },
+	{ }
+};
+MODULE_DEVICE_TABLE(acpi, root_ids);
+
+static struct platform_driver root_driver = {
+	.probe = root_probe,
+	.driver = {
+		.name = "vmbus",
+		.acpi_match_table = root_ids,
+		/* Channels cannot lose their bus while the module is there. */
+		.suppress_bind_attrs = true,
+		.probe_type = PROBE_FORCE_SYNCHRONOUS,
+	},
+};
+
+static int bus_init(void)
+{
+	int err;
+
+	err = bus_register(&vmbus_bus_type);
+	if (err)
+		return err;
+	err = bus_register_notifier(&vmbus_bus_type, &bus_notifier);
+	if (err)
+		bus_unregister(&vmbus_bus_type);
+	return err;
+}
+
+static void bus_exit(void)
+{
+	bus_unregister_notifier(&vmbus_bus_type, &bus_notifier);
+	bus_unregister(&vmbus_bus_type);
+}
+
+static int root_init(void)
+{
+	int err = platform_driver_register(&root_driver);
+
+	if (err)
+		return err;
+	if (!vmbus_bus.root) {
+		pr_err("no VMBus device in ACPI\n");
+		platform_driver_unregister(&root_driver);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static void root_exit(void)
+{
+	platform_driver_unregister(&root_driver);
+	vmbus_bus.root = NULL;
+}
+
+/* Ends the connection and frees what the host lets go of. */
+static void disconnect(void)
+{
+	bool confirmed;
+
+	vmbus_stop_offers();
+	vmbus_channels_remove();
+	confirmed = vmbus_unload();
+	cpuhp_remove_state(online_state);
+	drain_workqueue(message_wq);
+	vmbus_channels_forget();
+	if (confirmed)
+		vmbus_parked_release(0);
+	else
+		vmbus_parked_leak();
+	vmbus_disconnect(confirmed);
+}
+
+static int __init vmbus_init(void)
+{
+	int err;
+
+	vmbus_host_set(&vmbus_hyperv_host);
+	err = vmbus_host->attach(&upcalls);
+	if (err)
+		goto unset_host;
+	err = root_init();
+	if (err)
+		goto detach_host;
+	err = message_wq_init();
+	if (err)
+		goto exit_root;
+	err = vmbus_channels_init(&glue_ops);
+	if (err)
+		goto destroy_message_wq;
+	err = bus_init();
+	if (err)
+		goto exit_channels;
+	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "hyperv/vmbus:online",
+				cpu_up_callback, cpu_down_callback);
+	if (err < 0)
+		goto exit_bus;
+	online_state = err;
+
+	err = vmbus_connect(max_version);
+	if (err)
+		goto remove_cpus;
+	err = vmbus_channels_request();
+	if (err)
+		goto disconnect;
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
+	return 0;
+
+disconnect:
+	disconnect();
+	goto exit_bus;
+remove_cpus:
+	cpuhp_remove_state(online_state);
+	drain_workqueue(message_wq);
+exit_bus:
+	bus_exit();
+exit_channels:
+	vmbus_channels_exit();
+destroy_message_wq:
+	destroy_workqueue(message_wq);
+exit_root:
+	root_exit();
+detach_host:
+	vmbus_host->detach();
+unset_host:
+	vmbus_host_set(NULL);
+	return err;
+}
+
+static void __exit vmbus_exit(void)
+{
+	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
+	disconnect();
+	bus_exit();
+	vmbus_channels_exit();
+	destroy_workqueue(message_wq);
+	root_exit();
+	vmbus_host->detach();
+	vmbus_host_set(NULL);
+	/* Channels and requests are freed after a grace period. */
+	rcu_barrier();
+}
+
+module_init(vmbus_init);
+module_exit(vmbus_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("VMBus bus driver for Linux guests on Hyper-V");
+MODULE_VERSION("0.1.0");
