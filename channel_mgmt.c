@@ -636,7 +636,8 @@ static const struct message_rule {
 		.handle = on_gpadl_torndown,
 	},
 	[CHANNELMSG_VERSION_RESPONSE] = {
-		.size = sizeof(struct vmbus_channel_version_response),
+		/* Hosts before 5.0 leave out the connection id. */
+		.size = offsetof(struct vmbus_channel_version_response, msg_conn_id),
 		.handle = on_connection_answer,
 	},
 	[CHANNELMSG_UNLOAD_RESPONSE] = {
@@ -698,20 +699,23 @@ static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
  * vmbus_message_poll() - handle the messages in a CPU's slot
  * @cpu: the CPU
  *
- * Context: the message work, one at a time.
+ * Context: the message work of @cpu, on @cpu.
  * Return: whether there may be more.
  */
 bool vmbus_message_poll(unsigned int cpu)
 {
 	struct hv_message *slot = per_cpu(vmbus_synic, cpu).message;
-	static struct vmbus_message msg;
+	static DEFINE_MUTEX(one_at_a_time);
+	struct vmbus_message msg;
 	unsigned int i;
 	int err;
 
 	for (i = 0; slot && i < MESSAGE_BATCH; i++) {
 		if (!fetch_message(slot, &msg))
 			return false;
+		mutex_lock(&one_at_a_time);
 		err = handle_message(&msg);
+		mutex_unlock(&one_at_a_time);
 		if (err)
 			pr_warn_ratelimited("%s (type %u, %u bytes) from the host ignored: %d\n",
 					    vmbus_message_name(msg.header.msgtype),

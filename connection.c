@@ -482,6 +482,10 @@ static int negotiate(u32 version)
 	reply = &req.reply.version_response;
 	if (!reply->version_supported)
 		return -ECONNREFUSED;
+	if (version >= VERSION_WIN10_V5 && req.reply.len < sizeof(*reply)) {
+		pr_err("VERSION_RESPONSE of %u bytes has no connection id\n", req.reply.len);
+		return -EPROTO;
+	}
 	if (reply->connection_state != VMBUS_CONNECTION_OK) {
 		pr_err("host speaks version %u.%u but failed to connect (state %u)\n",
 		       VMBUS_VERSION_MAJOR(version), VMBUS_VERSION_MINOR(version),
@@ -543,7 +547,7 @@ static void set_state(enum vmbus_conn_state state)
  * Context: process, sleeps.
  * Return: 0; -EINVAL if @max_version is below all versions we speak;
  * -EPROTONOSUPPORT if the host refused all; -ECONNABORTED if it accepted one
- * but could not connect; -ETIMEDOUT if it did not answer; -ENOMEM; -ENOBUFS and
+ * but could not connect; -EPROTO if its answer was too short; -ETIMEDOUT if it did not answer; -ENOMEM; -ENOBUFS and
  * -EIO if posting failed.
  */
 int vmbus_connect(u32 max_version)

@@ -4,8 +4,7 @@
  * ways down (kexec, panic).
  *
  * Actions: init and exit of the module; the driver core's calls for devices;
- * interrupts on every CPU; the message work, one at a time on all CPUs; CPUs
- * coming and going. The ways down can start at any moment.
+ * interrupts on every CPU; the message work of each CPU; CPUs coming and going. The ways down can start at any moment.
  *
  * References: an hv_device holds one on its primary channel until its release.
  */
@@ -86,7 +85,8 @@ static void vmbus_isr(void)
 		if (type == HVMSG_TIMER_EXPIRED && vmbus_host->timer_expired)
 			vmbus_host->timer_expired(message);
 		else
-			queue_work(message_wq, &this_cpu_ptr(&message_work)->work);
+			queue_work_on(smp_processor_id(), message_wq,
+				      &this_cpu_ptr(&message_work)->work);
 	}
 	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
 }
@@ -96,15 +96,19 @@ static void handle_messages(struct work_struct *work)
 	struct message_work *mw = container_of(work, struct message_work, work);
 
 	if (vmbus_message_poll(mw->cpu))
-		queue_work(message_wq, work);
+		queue_work_on(mw->cpu, message_wq, work);
 }
 
 static int message_wq_init(void)
 {
 	unsigned int cpu;
 
-	/* Storage waits for messages, so memory pressure must not stop them. */
-	message_wq = alloc_ordered_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	/*
+	 * Storage waits for messages, so memory pressure must not stop them. The
+	 * end of a message is signalled on the CPU that has it, or its next
+	 * message, which can be its timer's, is never delivered: not unbound.
+	 */
+	message_wq = alloc_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI, 1);
 	if (!message_wq)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {

@@ -57,7 +57,8 @@ struct vmbus_host_upcalls {
  * @signal_event: tell the host that the ring behind @connection_id needs a
  *	look. Any context. Required; called through a static call.
  * @message_done: free the message slot that held a message of @type and let
- *	the host deliver the next one. Any context. Required.
+ *	the host deliver the next one. Any context, on the slot's CPU; on others
+ *	only after a crash, when a message that waits may be lost. Required.
  * @timer_expired: @message is a synthetic timer's; handle it and free the
  *	slot. Hard interrupt context. Optional.
  * @vp_index: the host's number for @cpu. Any context. Required.

@@ -9,7 +9,7 @@ from test_device import device, with_balloon
 # Path, type, mode and (for a readable file) what it holds.
 COLLECT = r"""
 walk() {
-	find "$1" ! -path '*/power/*' | while read -r path; do
+	find "$1" ! -path '*/power/*' ! -path '*/notes/*' ! -path '*/sections/*' | while read -r path; do
 		kind=$(stat -c '%F %a' "$path" | tr ' ' _)
 		value=
 		[ -f "$path" ] && { value=$(cat "$path" 2>&1) || value="error: $value"; }

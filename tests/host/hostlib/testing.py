@@ -138,22 +138,23 @@ class Report:
         self.number += 1
         print(f"{verdict} {self.number} - {kernel} {name} ({seconds:.0f} s){note}", flush=True)
 
-    def keep(self, env: Environment, label: str, text: str) -> None:
+    def keep(self, env: Environment, label: str, text: str, shown: bool = True) -> None:
         """Keep what explains a failure, and show the end of it."""
         into = self.logs / f"{self.number + 1:02d}-{env.kernel}-{label}"
         into.mkdir(parents=True, exist_ok=True)
         (into / "failure").write_text(text)
-        shown = text.rstrip().splitlines()
-        if len(shown) > 40:
-            shown = [*shown[:40], f"... {len(shown) - 40} more lines"]
+        lines = text.rstrip().splitlines()
+        if len(lines) > 40:
+            lines = [*lines[:40], f"... {len(lines) - 40} more lines"]
         if env.guest:
             for name in ("console", "trace", "qemu.log"):
                 if (env.guest.dir / name).exists():
                     shutil.copy(env.guest.dir / name, into / name)
-            shown += ["-- end of the guest's console:", *env.guest.console().splitlines()[-25:]]
+            lines += ["-- end of the guest's console:", *env.guest.console().splitlines()[-25:]]
         if (env.machine.dir / "l1.console").exists():
             shutil.copy(env.machine.dir / "l1.console", into / "l1.console")
-        print("".join(f"#   {line}\n" for line in [*shown, f"-- logs: {into}"]), end="", flush=True)
+        if shown:
+            print("".join(f"#   {line}\n" for line in [*lines, f"-- logs: {into}"]), end="", flush=True)
 
 
 def _attempt(env: Environment, item: Case) -> None:
@@ -184,13 +185,16 @@ def run_case(env: Environment, item: Case, report: Report) -> None:
             report.line("ok", env.kernel, item.name, took(), f" # SKIP {skip}")
             return
         except BootLost as lost:
+            if attempt < BOOT_TRIES:
+                report.keep(env, f"{item.name}-boot{attempt}", str(lost), shown=False)
+                print(f"# {env.kernel} {item.name}: boot retried ({lost})", flush=True)
+            else:
+                report.keep(env, item.name, f"no boot reached init in {BOOT_TRIES} tries: {lost}")
             # A machine whose L2 is lost may itself be ill: start over from the outermost level.
             env.drop()
             env.machine.stop()
             if attempt < BOOT_TRIES:
-                print(f"# {env.kernel} {item.name}: boot retried ({lost})", flush=True)
                 continue
-            report.keep(env, item.name, f"no boot reached init in {BOOT_TRIES} tries: {lost}")
         except (AssertionError, Lost, RuntimeError, OSError, ValueError, LookupError) as error:
             expected = isinstance(error, (AssertionError, Lost))
             text = "".join(traceback.format_exception(error))
