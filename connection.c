@@ -547,8 +547,8 @@ static void set_state(enum vmbus_conn_state state)
  * Context: process, sleeps.
  * Return: 0; -EINVAL if @max_version is below all versions we speak;
  * -EPROTONOSUPPORT if the host refused all; -ECONNABORTED if it accepted one
- * but could not connect; -EPROTO if its answer was too short; -ETIMEDOUT if it did not answer; -ENOMEM; -ENOBUFS and
- * -EIO if posting failed.
+ * but could not connect; -EPROTO if its answer was too short; -ETIMEDOUT if it
+ * did not answer; -ENOMEM; -ENOBUFS and -EIO if posting failed.
  */
 int vmbus_connect(u32 max_version)
 {
@@ -642,11 +642,10 @@ bool vmbus_unload(void)
  */
 void vmbus_disconnect(bool confirmed)
 {
-	if (confirmed) {
+	if (confirmed)
 		free_shared_pages();
-	} else {
+	else
 		pr_err("host did not confirm the unload: leaking 3 pages it may still use\n");
-	}
 }
 
 /* Frees the slot of any CPU that holds a message; true for UNLOAD_RESPONSE. */

@@ -71,7 +71,7 @@ static int post_description(struct vmbus_chan *chan, u32 handle, const void *mem
 			    u64 (*pfn_of)(const void *memory, u32 index), u32 nr_pages)
 {
 	u64 raw[HV_MESSAGE_PAYLOAD_QWORD_COUNT] = { 0 };
-	struct vmbus_channel_gpadl_header *header = (void *)raw;
+	struct vmbus_gpadl_header *header = (void *)raw;
 	struct vmbus_channel_gpadl_body *body = (void *)raw;
 	u32 i, done, now;
 	int err;
@@ -80,12 +80,12 @@ static int post_description(struct vmbus_chan *chan, u32 handle, const void *mem
 	header->header.msgtype = CHANNELMSG_GPADL_HEADER;
 	header->child_relid = vmbus_chan_relid(chan);
 	header->gpadl = handle;
-	header->range_buflen = sizeof(struct gpa_range) + nr_pages * sizeof(u64);
+	header->range_buflen = VMBUS_GPADL_RANGE_HEADER + nr_pages * sizeof(u64);
 	header->rangecount = 1;
-	header->range[0].byte_count = nr_pages * HV_HYP_PAGE_SIZE;
+	header->byte_count = nr_pages * HV_HYP_PAGE_SIZE;
 	for (i = 0; i < now; i++)
-		header->range[0].pfn_array[i] = pfn_of(memory, i);
-	err = vmbus_post(raw, struct_size(header, range, 1) + now * sizeof(u64));
+		header->pfn[i] = pfn_of(memory, i);
+	err = vmbus_post(raw, struct_size(header, pfn, now));
 
 	for (done = now; !err && done < nr_pages; done += now) {
 		now = min_t(u32, nr_pages - done, VMBUS_GPADL_BODY_PFNS);

@@ -202,8 +202,9 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 
 static void on_kexec(void)
 {
-	hv_stimer_global_cleanup();
+	/* A timer's message may come as long as there is a SynIC to take it. */
 	kexec_upcall();
+	hv_stimer_global_cleanup();
 }
 
 static void on_crash(struct pt_regs *regs)

@@ -55,15 +55,6 @@ void vmbus_rx_publish(struct vmbus_chan *chan)
 	}
 }
 
-static struct vmpacket_descriptor *iter_peek(struct vmbus_chan *chan)
-{
-	struct vmpacket_descriptor *desc = vmbus_ring_iter_peek(&chan->rx);
-
-	if (unlikely(!desc && chan->rx.broken))
-		vmbus_rx_report(chan);
-	return desc;
-}
-
 /**
  * hv_pkt_iter_first() - a private copy of the next packet
  * @channel: channel
@@ -77,9 +68,15 @@ static struct vmpacket_descriptor *iter_peek(struct vmbus_chan *chan)
  */
 struct vmpacket_descriptor *hv_pkt_iter_first(struct vmbus_channel *channel)
 {
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	struct vmpacket_descriptor *desc;
+
 	if (unlikely(!channel->inbound.ring_buffer))
 		return NULL;
-	return iter_peek(to_vmbus_chan(channel));
+	desc = vmbus_ring_iter_first(&chan->rx);
+	if (unlikely(!desc && chan->rx.broken))
+		vmbus_rx_report(chan);
+	return desc;
 }
 EXPORT_SYMBOL_GPL(hv_pkt_iter_first);
 
@@ -96,8 +93,7 @@ struct vmpacket_descriptor *__hv_pkt_iter_next(struct vmbus_channel *channel,
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
-	vmbus_ring_iter_next(&chan->rx);
-	return iter_peek(chan);
+	return vmbus_ring_iter_next(&chan->rx);
 }
 EXPORT_SYMBOL_GPL(__hv_pkt_iter_next);
 

@@ -259,39 +259,33 @@ static __always_inline int receive(struct vmbus_channel *ch, void *buffer, u32 b
 				   u32 *actual_len, u64 *requestid, bool skip_desc)
 {
 	struct vmbus_chan *chan = to_vmbus_chan(ch);
-	struct vmbus_ring_packet pkt;
+	struct vmbus_ring_packet pkt = { };
 	u32 offset, len;
-	int err;
 
 	*actual_len = 0;
 	*requestid = 0;
 	if (unlikely(!ch->inbound.ring_buffer))
 		return -ENODEV;
 
-	err = vmbus_ring_peek(&chan->rx, &pkt);
-	if (err == -EAGAIN)
-		return 0;
-	if (unlikely(err)) {
+	if (!vmbus_ring_peek(&chan->rx, &pkt)) {
+		if (!chan->rx.broken)
+			return 0;
 		vmbus_rx_report(chan);
-		return err;
+		return -EIO;
 	}
 
 	offset = skip_desc ? pkt.offset : 0;
 	len = pkt.len - offset;
 	*actual_len = len;
-	*requestid = pkt.desc.trans_id;
+	*requestid = pkt.trans_id;
 	if (unlikely(len > bufferlen))
 		return -ENOBUFS;
 
-	if (skip_desc) {
-		memcpy(buffer, pkt.start + offset, len);
-	} else {
-		/* The caller trusts its lengths: give it those that were checked. */
-		memcpy(buffer, &pkt.desc, sizeof(pkt.desc));
-		memcpy(buffer + sizeof(pkt.desc), pkt.start + sizeof(pkt.desc),
-		       len - sizeof(pkt.desc));
-	}
-	vmbus_ring_consume(&chan->rx, pkt.len);
+	if (skip_desc)
+		vmbus_ring_copy(buffer, (const void *)pkt.start + offset, len);
+	else
+		vmbus_ring_copy_packet(buffer, &pkt, len);
+	vmbus_ring_consume(&chan->rx, pkt.len + VMBUS_RING_TRAILER);
 	vmbus_rx_publish(chan);
 	return 0;
 }

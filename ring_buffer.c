@@ -36,26 +36,6 @@
 #include "include/vmbus_ring.h"
 #include "include/vmbus_wire.h"
 
-/* The smallest packet: a descriptor and the trailer. */
-#define MIN_PACKET	(sizeof(struct vmpacket_descriptor) + VMBUS_RING_TRAILER)
-
-static bool index_valid(const struct hv_ring_buffer_info *info, u32 index)
-{
-	return index < info->ring_datasize && !(index % sizeof(u64));
-}
-
-/* Bytes from @from to @to, going up and around. */
-static u32 distance(const struct hv_ring_buffer_info *info, u32 from, u32 to)
-{
-	return to >= from ? to - from : info->ring_datasize - from + to;
-}
-
-static u32 advance(const struct hv_ring_buffer_info *info, u32 index, u32 len)
-{
-	index += len;
-	return index >= info->ring_datasize ? index - info->ring_datasize : index;
-}
-
 /**
  * vmbus_ring_setup() - initialise one direction of a new channel
  * @ring: private side
@@ -108,7 +88,8 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 		return -ENOMEM;
 
 	if (pkt_buffer_size) {
-		pkt_buffer_size = max_t(u32, pkt_buffer_size, MIN_PACKET);
+		pkt_buffer_size = max_t(u32, round_up(pkt_buffer_size, sizeof(u64)),
+					sizeof(struct vmpacket_descriptor));
 		pkt_buffer = kvzalloc(pkt_buffer_size, GFP_KERNEL);
 		if (!pkt_buffer) {
 			vunmap(shared);
@@ -123,6 +104,7 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 	shared->feature_bits.value = VMBUS_RING_FEAT_PENDING_SEND_SZ;
 
 	ring->index = 0;
+	ring->seen = 0;
 	ring->handed_out = 0;
 	ring->broken = false;
 	ring->reported = false;
@@ -181,12 +163,12 @@ void *vmbus_ring_reserve(struct vmbus_ring *ring, u32 len)
 	 * packet: the host has read what they overwrite.
 	 */
 	read = READ_ONCE(shared->read_index);
-	if (unlikely(!index_valid(info, read))) {
+	if (unlikely(!vmbus_ring_index_valid(info, read))) {
 		ring->broken = true;
 		return ERR_PTR(-EIO);
 	}
 	/* In use + the packet must stay below the size: full is not empty. */
-	if (distance(info, read, ring->index) + len + VMBUS_RING_TRAILER >=
+	if (vmbus_ring_distance(info, read, ring->index) + len + VMBUS_RING_TRAILER >=
 	    info->ring_datasize)
 		return ERR_PTR(-EAGAIN);
 	return shared->buffer + ring->index;
@@ -208,7 +190,7 @@ bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len)
 	u32 old = ring->index;
 
 	*(u64 *)(start + len) = (u64)old << 32;
-	ring->index = advance(info, old, len + VMBUS_RING_TRAILER);
+	ring->index = vmbus_ring_advance(info, old, len + VMBUS_RING_TRAILER);
 
 	/* Pairs with the host's read barrier after it read write_index. */
 	virt_wmb();
@@ -225,61 +207,40 @@ bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len)
 }
 
 /**
- * vmbus_ring_peek() - look at the next packet
+ * vmbus_ring_break() - mark an inbound ring as broken
  * @ring: inbound ring
- * @pkt: filled with a validated copy of the descriptor
  *
- * Return: 0; -EAGAIN if the ring is empty; -EIO if it is broken.
+ * Every later look at it fails, because there is nothing more to see.
  */
-int vmbus_ring_peek(struct vmbus_ring *ring, struct vmbus_ring_packet *pkt)
+void vmbus_ring_break(struct vmbus_ring *ring)
 {
-	struct hv_ring_buffer_info *info = ring->info;
-	struct hv_ring_buffer *shared = info->ring_buffer;
-	u32 write, read = info->priv_read_index, avail;
-	const u64 *start;
-	u64 words[2];
-
-	if (unlikely(ring->broken))
-		return -EIO;
-
-	/* Pairs with the host's barrier between the packet and write_index. */
-	write = virt_load_acquire(&shared->write_index);
-	if (write == read)
-		return -EAGAIN;
-	if (unlikely(!index_valid(info, write)))
-		goto broken;
-	avail = distance(info, read, write);
-	if (unlikely(avail < MIN_PACKET))
-		goto broken;
-
-	start = (const u64 *)(shared->buffer + read);
-	words[0] = READ_ONCE(start[0]);
-	words[1] = READ_ONCE(start[1]);
-	memcpy(&pkt->desc, words, sizeof(pkt->desc));
-	pkt->start = start;
-	pkt->len = pkt->desc.len8 * sizeof(u64);
-	pkt->offset = pkt->desc.offset8 * sizeof(u64);
-	if (unlikely(pkt->offset < sizeof(pkt->desc) || pkt->offset > pkt->len ||
-		     pkt->len + VMBUS_RING_TRAILER > avail))
-		goto broken;
-	return 0;
-
-broken:
 	ring->broken = true;
-	return -EIO;
+	ring->seen = ring->info->priv_read_index;
 }
 
 /**
- * vmbus_ring_consume() - step over a packet; the host is not told yet
- * @ring: inbound ring
- * @len: bytes of descriptor and payload, as vmbus_ring_peek() said
+ * vmbus_ring_look() - see what the host has written since the last look
+ * @ring: inbound ring, all of what was seen is consumed
+ *
+ * Return: whether there is something new; false if the ring is broken.
  */
-void vmbus_ring_consume(struct vmbus_ring *ring, u32 len)
+bool vmbus_ring_look(struct vmbus_ring *ring)
 {
 	struct hv_ring_buffer_info *info = ring->info;
+	u32 write;
 
-	info->priv_read_index = advance(info, info->priv_read_index,
-					len + VMBUS_RING_TRAILER);
+	if (unlikely(ring->broken))
+		return false;
+	/* Pairs with the host's barrier between the packet and write_index. */
+	write = virt_load_acquire(&info->ring_buffer->write_index);
+	if (write == ring->seen)
+		return false;
+	if (unlikely(!vmbus_ring_index_valid(info, write))) {
+		vmbus_ring_break(ring);
+		return false;
+	}
+	ring->seen = write;
+	return true;
 }
 
 /**
@@ -317,56 +278,62 @@ bool vmbus_ring_publish(struct vmbus_ring *ring)
 		return false;
 
 	write = READ_ONCE(shared->write_index);
-	if (unlikely(!index_valid(info, write))) {
-		ring->broken = true;
+	if (unlikely(!vmbus_ring_index_valid(info, write))) {
+		vmbus_ring_break(ring);
 		return false;
 	}
 	/* The gap counts as room here, hence "more than" what is wanted. */
-	room = info->ring_datasize - distance(info, read, write);
-	freed = distance(info, old, read);
+	room = info->ring_datasize - vmbus_ring_distance(info, read, write);
+	freed = vmbus_ring_distance(info, old, read);
 	return room > wanted && room - min(freed, room) <= wanted;
 }
 
 /**
- * vmbus_ring_iter_peek() - a private copy of the next packet
- * @ring: inbound ring, mapped with a packet buffer
+ * vmbus_ring_iter_broken() - no copy, the next packet is corrupt
+ * @ring: inbound ring
  *
- * A packet larger than the buffer is clamped, its length too.
- *
- * Return: the copy, valid until the next call, or NULL if the ring is empty or
- * broken.
+ * Return: NULL.
  */
-struct vmpacket_descriptor *vmbus_ring_iter_peek(struct vmbus_ring *ring)
+struct vmpacket_descriptor *vmbus_ring_iter_broken(struct vmbus_ring *ring)
 {
-	struct hv_ring_buffer_info *info = ring->info;
-	struct vmpacket_descriptor *copy = info->pkt_buffer;
-	struct vmbus_ring_packet pkt;
-	u32 len;
-
+	vmbus_ring_break(ring);
 	ring->handed_out = 0;
-	if (vmbus_ring_peek(ring, &pkt))
-		return NULL;
-	ring->handed_out = pkt.len;
-
-	len = min(pkt.len, info->pkt_buffer_size);
-	*copy = pkt.desc;
-	memcpy(copy + 1, pkt.start + sizeof(*copy), len - sizeof(*copy));
-	if (unlikely(len < pkt.len)) {
-		copy->len8 = len / sizeof(u64);
-		copy->offset8 = min(copy->offset8, copy->len8);
-	}
-	return copy;
+	return NULL;
 }
 
 /**
- * vmbus_ring_iter_next() - step over the packet that was last given out
- * @ring: inbound ring
+ * vmbus_ring_iter_refill() - a private copy of the next packet, if there is one
+ * @ring: inbound ring, all of what was seen is consumed
+ *
+ * Return: as vmbus_ring_iter_first().
  */
-void vmbus_ring_iter_next(struct vmbus_ring *ring)
+struct vmpacket_descriptor *vmbus_ring_iter_refill(struct vmbus_ring *ring)
 {
-	if (ring->handed_out)
-		vmbus_ring_consume(ring, ring->handed_out);
 	ring->handed_out = 0;
+	if (!vmbus_ring_look(ring))
+		return NULL;
+	return vmbus_ring_iter_copy(ring, ring->info->priv_read_index);
+}
+
+/**
+ * vmbus_ring_iter_clamped() - a private copy of as much as the buffer holds
+ * @ring: inbound ring
+ * @start: the packet in the ring, larger than the buffer
+ * @word0: the checked first half of its descriptor
+ *
+ * Return: the copy.
+ */
+struct vmpacket_descriptor *vmbus_ring_iter_clamped(struct vmbus_ring *ring,
+						    const u64 *start, u64 word0)
+{
+	struct vmpacket_descriptor *copy = ring->info->pkt_buffer;
+	u32 size = ring->info->pkt_buffer_size;
+
+	memcpy(copy, start, size);
+	memcpy(copy, &word0, sizeof(word0));
+	copy->len8 = size / sizeof(u64);
+	copy->offset8 = min(copy->offset8, copy->len8);
+	return copy;
 }
 
 /**
@@ -400,7 +367,7 @@ int hv_ringbuffer_get_debuginfo(struct hv_ring_buffer_info *ring_info,
 	debug_info->bytes_avail_toread = 0;
 	debug_info->bytes_avail_towrite = 0;
 	if (read < ring_info->ring_datasize && write < ring_info->ring_datasize) {
-		debug_info->bytes_avail_toread = distance(ring_info, read, write);
+		debug_info->bytes_avail_toread = vmbus_ring_distance(ring_info, read, write);
 		debug_info->bytes_avail_towrite =
 			ring_info->ring_datasize - debug_info->bytes_avail_toread;
 	}

@@ -76,7 +76,7 @@ static DEVICE_ATTR_RO(modalias);
 DEV_ATTR(numa_node, "%d", cpu_to_node(READ_ONCE(channel->target_cpu)));
 #endif
 
-/* Read-only attribute of a ring; -EINVAL if the channel is not open. */
+/* Read-only attribute of a ring of channel; -EINVAL if that is not open. */
 #define DEV_RING_ATTR(_name, _ring, _format, _field)				\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,	\
 			    char *buf)						\
@@ -87,21 +87,21 @@ static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,	\
 										\
 	if (READ_ONCE(channel->state) != CHANNEL_OPENED_STATE)			\
 		return -EINVAL;							\
-	err = hv_ringbuffer_get_debuginfo(&channel->_ring, &info);		\
+	err = hv_ringbuffer_get_debuginfo(_ring, &info);		\
 	return err ?: sysfs_emit(buf, _format "\n", info._field);		\
 }										\
 static DEVICE_ATTR_RO(_name)
 
-DEV_RING_ATTR(out_intr_mask, outbound, "%u", current_interrupt_mask);
-DEV_RING_ATTR(out_read_index, outbound, "%u", current_read_index);
-DEV_RING_ATTR(out_write_index, outbound, "%u", current_write_index);
-DEV_RING_ATTR(out_read_bytes_avail, outbound, "%u", bytes_avail_toread);
-DEV_RING_ATTR(out_write_bytes_avail, outbound, "%u", bytes_avail_towrite);
-DEV_RING_ATTR(in_intr_mask, inbound, "%u", current_interrupt_mask);
-DEV_RING_ATTR(in_read_index, inbound, "%u", current_read_index);
-DEV_RING_ATTR(in_write_index, inbound, "%u", current_write_index);
-DEV_RING_ATTR(in_read_bytes_avail, inbound, "%u", bytes_avail_toread);
-DEV_RING_ATTR(in_write_bytes_avail, inbound, "%u", bytes_avail_towrite);
+DEV_RING_ATTR(out_intr_mask, &channel->outbound, "%u", current_interrupt_mask);
+DEV_RING_ATTR(out_read_index, &channel->outbound, "%u", current_read_index);
+DEV_RING_ATTR(out_write_index, &channel->outbound, "%u", current_write_index);
+DEV_RING_ATTR(out_read_bytes_avail, &channel->outbound, "%u", bytes_avail_toread);
+DEV_RING_ATTR(out_write_bytes_avail, &channel->outbound, "%u", bytes_avail_towrite);
+DEV_RING_ATTR(in_intr_mask, &channel->inbound, "%u", current_interrupt_mask);
+DEV_RING_ATTR(in_read_index, &channel->inbound, "%u", current_read_index);
+DEV_RING_ATTR(in_write_index, &channel->inbound, "%u", current_write_index);
+DEV_RING_ATTR(in_read_bytes_avail, &channel->inbound, "%u", bytes_avail_toread);
+DEV_RING_ATTR(in_write_bytes_avail, &channel->inbound, "%u", bytes_avail_towrite);
 
 static ssize_t channel_vp_mapping_show(struct device *dev, struct device_attribute *attr,
 				       char *buf)
@@ -254,12 +254,12 @@ CHAN_ATTR(out_full_first, "%llu", READ_ONCE(channel->out_full_first));
 CHAN_ATTR(out_full_total, "%llu", READ_ONCE(channel->out_full_total));
 CHAN_ATTR(subchannel_id, "%u", channel->offermsg.offer.sub_channel_index);
 
-/* Read-only attribute of a channel's ring; -EINVAL if it is not open. */
+/* Read-only attribute of a ring of channel; -EINVAL if that is not open. */
 #define CHAN_RING_ATTR(_name, _ring, _field)					\
 static ssize_t chan_##_name##_show(struct vmbus_channel *channel, char *buf)	\
 {										\
 	struct hv_ring_buffer_debug_info info;					\
-	int err = hv_ringbuffer_get_debuginfo(&channel->_ring, &info);		\
+	int err = hv_ringbuffer_get_debuginfo(_ring, &info);		\
 										\
 	return err ?: sysfs_emit(buf, "%u\n", info._field);			\
 }										\
@@ -268,10 +268,10 @@ static struct chan_attribute chan_attr_##_name = {				\
 	.show = chan_##_name##_show,						\
 }
 
-CHAN_RING_ATTR(out_mask, outbound, current_interrupt_mask);
-CHAN_RING_ATTR(in_mask, inbound, current_interrupt_mask);
-CHAN_RING_ATTR(read_avail, inbound, bytes_avail_toread);
-CHAN_RING_ATTR(write_avail, outbound, bytes_avail_towrite);
+CHAN_RING_ATTR(out_mask, &channel->outbound, current_interrupt_mask);
+CHAN_RING_ATTR(in_mask, &channel->inbound, current_interrupt_mask);
+CHAN_RING_ATTR(read_avail, &channel->inbound, bytes_avail_toread);
+CHAN_RING_ATTR(write_avail, &channel->outbound, bytes_avail_towrite);
 
 static ssize_t chan_cpu_show(struct vmbus_channel *channel, char *buf)
 {

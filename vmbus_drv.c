@@ -4,11 +4,11 @@
  * ways down (kexec, panic).
  *
  * Actions: init and exit of the module; the driver core's calls for devices;
- * interrupts on every CPU; the message work of each CPU; CPUs coming and going. The ways down can start at any moment.
+ * interrupts on every CPU; the message work of each CPU; CPUs coming and going.
+ * The ways down can start at any moment.
  *
  * References: an hv_device holds one on its primary channel until its release.
  */
-#include <linux/acpi.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>
@@ -17,7 +17,6 @@
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/panic_notifier.h>
-#include <linux/platform_device.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
@@ -383,36 +382,6 @@ static const struct vmbus_host_upcalls upcalls = {
 
 /* ---- module ---- */
 
-static int root_probe(struct platform_device *pdev)
-{
-	struct device *root = &pdev->dev;
-
-	if (VMBUS_PARENT_IS_ACPI && ACPI_COMPANION(root))
-		root = &ACPI_COMPANION(root)->dev;
-	if (device_get_dma_attr(root) == DEV_DMA_NOT_SUPPORTED)
-		pr_info("No ACPI _CCA found; assuming coherent device I/O\n");
-	vmbus_bus.root = root;
-	return 0;
-}
-
-static const struct acpi_device_id root_ids[] = {
-	{ "VMBUS", 0 },
-	{ "VMBus", 0 },
-	{ }
-};
-MODULE_DEVICE_TABLE(acpi, root_ids);
-
-static struct platform_driver root_driver = {
-	.probe = root_probe,
-	.driver = {
-		.name = "vmbus",
-		.acpi_match_table = root_ids,
-		/* Channels cannot lose their bus while the module is there. */
-		.suppress_bind_attrs = true,
-		.probe_type = PROBE_FORCE_SYNCHRONOUS,
-	},
-};
-
 static int bus_init(void)
 {
 	int err;
@@ -430,26 +399,6 @@ static void bus_exit(void)
 {
 	bus_unregister_notifier(&vmbus_bus_type, &bus_notifier);
 	bus_unregister(&vmbus_bus_type);
-}
-
-static int root_init(void)
-{
-	int err = platform_driver_register(&root_driver);
-
-	if (err)
-		return err;
-	if (!vmbus_bus.root) {
-		pr_err("no VMBus device in ACPI\n");
-		platform_driver_unregister(&root_driver);
-		return -ENODEV;
-	}
-	return 0;
-}
-
-static void root_exit(void)
-{
-	platform_driver_unregister(&root_driver);
-	vmbus_bus.root = NULL;
 }
 
 /* Ends the connection and frees what the host lets go of. */
@@ -478,7 +427,7 @@ static int __init vmbus_init(void)
 	err = vmbus_host->attach(&upcalls);
 	if (err)
 		goto unset_host;
-	err = root_init();
+	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
 	err = message_wq_init();
@@ -518,7 +467,7 @@ exit_channels:
 destroy_message_wq:
 	destroy_workqueue(message_wq);
 exit_root:
-	root_exit();
+	vmbus_root_exit();
 detach_host:
 	vmbus_host->detach();
 unset_host:
@@ -533,7 +482,7 @@ static void __exit vmbus_exit(void)
 	bus_exit();
 	vmbus_channels_exit();
 	destroy_workqueue(message_wq);
-	root_exit();
+	vmbus_root_exit();
 	vmbus_host->detach();
 	vmbus_host_set(NULL);
 	/* Channels and requests are freed after a grace period. */

@@ -23,12 +23,17 @@
 #define HV_MSR_SINT0		HV_REGISTER_SINT0
 #endif
 
-/* 6.4: the bus driver binds a platform device; before, its ACPI companion. */
+/* 6.4: the in-tree module binds a platform device; before, an ACPI device. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-#define VMBUS_PARENT_IS_ACPI	1
+#define VMBUS_ROOT_IS_ACPI	1
+#else
+#define VMBUS_ROOT_IS_ACPI	0
+#endif
+
+/* 6.4: bus attributes take a const bus. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define VMBUS_BUS_CONST
 #else
-#define VMBUS_PARENT_IS_ACPI	0
 #define VMBUS_BUS_CONST		const
 #endif
 
@@ -39,13 +44,11 @@
 #define VMBUS_UEVENT_CONST	const
 #endif
 
-/* 6.11: bus_type.match() takes a const driver, platform remove() is void. */
+/* 6.11: bus_type.match() takes a const driver. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 #define VMBUS_MATCH_CONST
-#define VMBUS_PLATFORM_REMOVE	remove_new
 #else
 #define VMBUS_MATCH_CONST	const
-#define VMBUS_PLATFORM_REMOVE	remove
 #endif
 
 #endif /* _VMBUS_COMPAT_H */

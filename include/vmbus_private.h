@@ -91,10 +91,10 @@ struct vmbus_chan {
 
 	bool perf;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* state */
 	enum vmbus_chan_state state;
 
-	struct mutex open_mutex;
+	struct mutex open_mutex;	/* rings; of a primary channel: all of its device's */
 	struct vmbus_ring tx;
 	struct vmbus_ring rx;
 	struct page **ring_pages;
@@ -190,7 +190,7 @@ struct vmbus_conn {
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
  */
 struct vmbus_bus {
-	struct mutex mutex;
+	struct mutex mutex;	/* lists of channels, CPU spreading */
 	struct list_head channels;
 	struct device *root;
 	struct workqueue_struct *add_wq;
@@ -287,6 +287,10 @@ void vmbus_sysfs_del_channel(struct vmbus_chan *chan);
 extern const struct attribute_group *vmbus_drv_groups[];
 bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 			  struct hv_vmbus_device_id *id);
+
+/* root.c */
+int vmbus_root_init(void);
+void vmbus_root_exit(void);
 
 /* vmbus_drv.c */
 extern struct bus_type vmbus_bus_type;

@@ -47,6 +47,24 @@
 #define VMBUS_VERSION_MAJOR(v)		((v) >> 16)
 #define VMBUS_VERSION_MINOR(v)		((v) & 0xffff)
 
+/*
+ * GPADL_HEADER with one range; <linux/hyperv.h> has it as an array of ranges of
+ * unknown size.
+ */
+struct vmbus_gpadl_header {
+	struct vmbus_channel_message_header header;
+	u32 child_relid;
+	u32 gpadl;
+	u16 range_buflen;
+	u16 rangecount;
+	u32 byte_count;
+	u32 byte_offset;
+	u64 pfn[];
+} __packed;
+
+/* Of range_buflen, what is not page numbers. */
+#define VMBUS_GPADL_RANGE_HEADER	(2 * sizeof(u32))
+
 /* VERSION_RESPONSE.connection_state (OpenVMM's names; Linux ignored it). */
 enum vmbus_connection_result {
 	VMBUS_CONNECTION_OK,
@@ -89,7 +107,7 @@ VMBUS_WIRE_SIZE(vmbus_channel_rescind_offer, 12);
 VMBUS_WIRE_SIZE(vmbus_channel_open_channel, 148);
 VMBUS_WIRE_SIZE(vmbus_channel_open_result, 20);
 VMBUS_WIRE_SIZE(vmbus_channel_close_channel, 12);
-VMBUS_WIRE_SIZE(vmbus_channel_gpadl_header, 20);
+VMBUS_WIRE_SIZE(vmbus_gpadl_header, 28);
 VMBUS_WIRE_SIZE(vmbus_channel_gpadl_body, 16);
 VMBUS_WIRE_SIZE(vmbus_channel_gpadl_created, 20);
 VMBUS_WIRE_SIZE(vmbus_channel_gpadl_teardown, 16);
@@ -103,7 +121,7 @@ VMBUS_WIRE_SIZE(vmpacket_descriptor, 16);
 static_assert(offsetof(struct hv_ring_buffer, pending_send_sz) == 12);
 static_assert(offsetof(struct hv_ring_buffer, feature_bits) == 64);
 static_assert(offsetof(struct hv_ring_buffer, buffer) == PAGE_SIZE);
-static_assert(sizeof(struct vmbus_channel_gpadl_header) + sizeof(struct gpa_range) +
+static_assert(sizeof(struct vmbus_gpadl_header) +
 	      VMBUS_GPADL_HEADER_PFNS * sizeof(u64) <= HV_MESSAGE_PAYLOAD_BYTE_COUNT);
 static_assert(sizeof(struct vmbus_channel_gpadl_body) +
 	      VMBUS_GPADL_BODY_PFNS * sizeof(u64) <= HV_MESSAGE_PAYLOAD_BYTE_COUNT);

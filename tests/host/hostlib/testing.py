@@ -151,6 +151,11 @@ class Report:
                 if (env.guest.dir / name).exists():
                     shutil.copy(env.guest.dir / name, into / name)
             lines += ["-- end of the guest's console:", *env.guest.console().splitlines()[-25:]]
+            if (into / "qemu.log").exists():
+                # Every UNLOAD is followed by a message that this host does not know; it says so each time.
+                said = [line for line in (into / "qemu.log").read_text(errors="replace").splitlines()
+                        if "unknown message type 0xd" not in line]
+                lines += ["-- the host's QEMU said:", *said[-5:]] if said else []
         if (env.machine.dir / "l1.console").exists():
             shutil.copy(env.machine.dir / "l1.console", into / "l1.console")
         if shown:
