@@ -104,6 +104,9 @@ static void run_callback(unsigned long data)
 		callback(ch->channel_callback_context);
 		if (ch->callback_mode != HV_CALL_BATCHED)
 			return;
+		/* Nothing will ever be read from it: it would never be empty. */
+		if (unlikely(to_vmbus_chan(ch)->rx.broken))
+			return;
 		/* Unmask, and look again for what came while masked. */
 		if (likely(!hv_end_read(&ch->inbound)))
 			return;
@@ -648,7 +651,7 @@ EXPORT_SYMBOL_GPL(vmbus_alloc_ring);
 
 /**
  * vmbus_free_ring() - free a ring that is not in use
- * @channel: channel that is not open
+ * @channel: channel that is not open; the ring of an open one stays
  *
  * A ring that the host did not let go of was taken away by
  * vmbus_disconnect_ring() and is not freed here.
@@ -658,8 +661,10 @@ void vmbus_free_ring(struct vmbus_channel *channel)
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
 	mutex_lock(vmbus_chan_open_mutex(chan));
-	ring_free(chan);
-	chan->linear_only = false;
+	if (!channel->outbound.ring_buffer) {
+		ring_free(chan);
+		chan->linear_only = false;
+	}
 	mutex_unlock(vmbus_chan_open_mutex(chan));
 }
 EXPORT_SYMBOL_GPL(vmbus_free_ring);

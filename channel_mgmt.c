@@ -111,7 +111,7 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
 		if (guid_equal(&offer->if_type, &windows_only[i].guid))
 			return &unknown_device;
-	pr_info("Unknown GUID: %pUl\n", &offer->if_type);
+	pr_info_ratelimited("Unknown GUID: %pUl\n", &offer->if_type);
 	return &unknown_device;
 }
 
@@ -355,8 +355,8 @@ static void add_primary(struct vmbus_chan *chan)
 	int err = glue->device_add(chan);
 
 	if (err)
-		pr_err("unable to add child device object (relid %d)\n",
-		       vmbus_chan_relid(chan));
+		pr_err_ratelimited("unable to add child device object (relid %d): %d\n",
+				   vmbus_chan_relid(chan), err);
 }
 
 static void add_sub(struct vmbus_chan *chan)
@@ -366,8 +366,8 @@ static void add_sub(struct vmbus_chan *chan)
 	int err = glue->channel_add(chan);
 
 	if (err) {
-		pr_err("unable to add sub-channel (relid %d): %d\n",
-		       vmbus_chan_relid(chan), err);
+		pr_err_ratelimited("unable to add sub-channel (relid %d): %d\n",
+				   vmbus_chan_relid(chan), err);
 		return;
 	}
 	created = READ_ONCE(primary->sc_creation_callback);

@@ -73,6 +73,16 @@ static const struct hv_vmbus_device_id *find_static_id(const struct hv_driver *d
 	return NULL;
 }
 
+/* Whether the user wants the device for this driver; -1 if for none. */
+static int override_match(struct hv_driver *drv, struct hv_device *dev)
+{
+#if VMBUS_CORE_OVERRIDE
+	return device_match_driver_override(&dev->device, &drv->driver);
+#else
+	return dev->driver_override ? !strcmp(dev->driver_override, drv->name) : -1;
+#endif
+}
+
 /**
  * vmbus_driver_find_id() - does a driver serve a device, and under which id?
  * @drv: the driver
@@ -89,12 +99,13 @@ bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 			  struct hv_vmbus_device_id *id)
 {
 	const struct hv_vmbus_device_id *fixed;
+	int override = override_match(drv, dev);
 	struct dynid *dynid;
 
 	/* A hvsock connection is no device, whatever its GUIDs say. */
 	if (is_hvsock_channel(dev->channel) != drv->hvsock)
 		return false;
-	if (dev->driver_override && strcmp(dev->driver_override, drv->name))
+	if (!override)
 		return false;
 
 	spin_lock(&drv->dynids.lock);
@@ -111,7 +122,7 @@ bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 		return true;
 	}
 	memset(id, 0, sizeof(*id));
-	return dev->driver_override;
+	return override > 0;
 }
 
 static ssize_t new_id_store(struct device_driver *driver, const char *buf, size_t count)

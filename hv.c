@@ -246,6 +246,8 @@ static void detach(void)
 	hv_remove_crash_handler();
 	hv_remove_kexec_handler();
 	hv_remove_vmbus_handler();
+	/* An interrupt that came just before its SynIC went down is over now. */
+	synchronize_rcu();
 	for_each_possible_cpu(cpu) {
 		struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
 

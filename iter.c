@@ -37,8 +37,8 @@ void vmbus_rx_report(struct vmbus_chan *chan)
 	if (chan->rx.reported)
 		return;
 	chan->rx.reported = true;
-	pr_err("%pUl (relid %u): the host corrupted the inbound ring\n",
-	       &chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan));
+	pr_err_ratelimited("%pUl (relid %u): the host corrupted the inbound ring\n",
+			   &chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan));
 }
 
 /**

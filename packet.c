@@ -79,8 +79,8 @@ static noinline int send_failed(struct vmbus_chan *chan, int err, u32 total)
 
 	if (err == -EIO && !chan->tx.reported) {
 		chan->tx.reported = true;
-		pr_err("%pUl (relid %u): the host corrupted the outbound ring\n",
-		       &ch->offermsg.offer.if_instance, vmbus_chan_relid(chan));
+		pr_err_ratelimited("%pUl (relid %u): the host corrupted the outbound ring\n",
+				   &ch->offermsg.offer.if_instance, vmbus_chan_relid(chan));
 	}
 	if (err == -EAGAIN) {
 		if (total + VMBUS_RING_TRAILER >= ch->outbound.ring_datasize)

@@ -120,6 +120,7 @@ static ssize_t channel_vp_mapping_show(struct device *dev, struct device_attribu
 }
 static DEVICE_ATTR_RO(channel_vp_mapping);
 
+#if !VMBUS_CORE_OVERRIDE
 static ssize_t driver_override_show(struct device *dev, struct device_attribute *attr,
 				    char *buf)
 {
@@ -141,6 +142,7 @@ static ssize_t driver_override_store(struct device *dev, struct device_attribute
 	return err ?: count;
 }
 static DEVICE_ATTR_RW(driver_override);
+#endif
 
 static struct attribute *vmbus_dev_attrs[] = {
 	&dev_attr_id.attr,
@@ -171,7 +173,9 @@ static struct attribute *vmbus_dev_attrs[] = {
 	&dev_attr_channel_vp_mapping.attr,
 	&dev_attr_vendor.attr,
 	&dev_attr_device.attr,
+#if !VMBUS_CORE_OVERRIDE
 	&dev_attr_driver_override.attr,
+#endif
 	NULL,
 };
 

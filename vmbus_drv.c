@@ -234,6 +234,9 @@ struct bus_type vmbus_bus_type = {
 	.remove = vmbus_remove,
 	.shutdown = vmbus_shutdown,
 	.dma_configure = vmbus_dma_configure,
+#if VMBUS_CORE_OVERRIDE
+	.driver_override = true,
+#endif
 	.dev_groups = vmbus_dev_groups,
 	.drv_groups = vmbus_drv_groups,
 	.bus_groups = vmbus_bus_groups,
@@ -246,7 +249,9 @@ static void device_release(struct device *dev)
 	struct hv_device *hv_dev = device_to_hv_device(dev);
 	struct vmbus_chan *chan = to_vmbus_chan(hv_dev->channel);
 
+#if !VMBUS_CORE_OVERRIDE
 	kfree(hv_dev->driver_override);
+#endif
 	kfree(hv_dev);
 	vmbus_chan_put(chan);
 }
@@ -407,6 +412,8 @@ static void disconnect(void)
 	bool confirmed;
 
 	vmbus_stop_offers();
+	/* Handlers that saw the connection up have queued what they had to. */
+	flush_workqueue(message_wq);
 	vmbus_channels_remove();
 	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);

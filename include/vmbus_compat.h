@@ -51,4 +51,13 @@
 #define VMBUS_MATCH_CONST	const
 #endif
 
+/* 7.2, also in 6.12.100: driver_override moved from hv_device to the core. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 100) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+#define VMBUS_CORE_OVERRIDE	1
+#else
+#define VMBUS_CORE_OVERRIDE	0
+#endif
+
 #endif /* _VMBUS_COMPAT_H */
