@@ -5,8 +5,8 @@
  * Actions: open, close and retarget of all channels of one device exclude each
  * other by the primary channel's open_mutex. Sending is serialised by the
  * outbound ring's lock, receiving is the VSC's own affair. Interrupts come at
- * any time from the moment that a callback is set until stop_callbacks() is
- * done with its grace period.
+ * any time from the moment that a callback is set until
+ * vmbus_reset_channel_cb() is done with its grace period.
  *
  * Ring memory belongs to the channel while it is open. If the host does not
  * confirm that it let go of it, the memory is parked: kept until a late
@@ -43,6 +43,8 @@
 
 struct vmbus_bus vmbus_bus;
 
+static atomic_t next_openid = ATOMIC_INIT(0);
+
 /**
  * vmbus_chan_open_mutex() - the mutex that serves all channels of a device
  * @chan: one of them
@@ -60,6 +62,7 @@ static void chan_free(struct kref *ref)
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
 	tasklet_kill(&chan->ch.callback_event);
+	mutex_destroy(&chan->sc_mutex);
 	mutex_destroy(&chan->open_mutex);
 	/* Interrupts look channels up under RCU. */
 	kfree_rcu(chan, ch.rcu);
@@ -97,8 +100,8 @@ static void run_callback(unsigned long data)
 	void (*callback)(void *context);
 
 	for (;;) {
-		/* stop_callbacks() waits for this tasklet after it cleared it. */
-		callback = READ_ONCE(ch->onchannel_callback);
+		/* vmbus_reset_channel_cb() waits for us after it cleared it. */
+		callback = smp_load_acquire(&ch->onchannel_callback);
 		if (unlikely(!callback))
 			return;
 		callback(ch->channel_callback_context);
@@ -127,7 +130,8 @@ static void run_callback(unsigned long data)
 void vmbus_chan_interrupt(struct vmbus_chan *chan)
 {
 	struct vmbus_channel *ch = &chan->ch;
-	void (*callback)(void *context) = READ_ONCE(ch->onchannel_callback);
+	/* Pairs with the release in connect(): the context comes first. */
+	void (*callback)(void *context) = smp_load_acquire(&ch->onchannel_callback);
 
 	++ch->interrupts;
 	if (unlikely(!callback))
@@ -178,6 +182,8 @@ void vmbus_chan_init(struct vmbus_chan *chan)
 	kref_init(&chan->ref);
 	spin_lock_init(&chan->lock);
 	mutex_init(&chan->open_mutex);
+	mutex_init(&chan->sc_mutex);
+	chan->doubtful_cpu = nr_cpu_ids;
 	chan->state = VMBUS_CHAN_OFFERED;
 	ch->state = vmbus_chan_visible_state(chan->state);
 	spin_lock_init(&ch->sched_lock);
@@ -318,6 +324,18 @@ EXPORT_SYMBOL_GPL(vmbus_request_addr);
 
 /* ---- open and close ---- */
 
+/* A rescinded sub-channel may be removed as soon as it is closed. */
+static void lock_opens(struct vmbus_chan *chan)
+{
+	mutex_lock(vmbus_chan_open_mutex(vmbus_chan_get(chan)));
+}
+
+static void unlock_opens(struct vmbus_chan *chan)
+{
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	vmbus_chan_put(chan);
+}
+
 static struct page **alloc_single_pages(u32 nr_pages, int node)
 {
 	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
@@ -385,7 +403,7 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 		return -ENOMEM;
 	for (i = 0; vmbus_host->set_visible && i < nr_pages; i++) {
 		if (vmbus_host->set_visible(page_address(pages[i]), 1, true)) {
-			/* In an unknown state, neither shared nor ours: leaked. */
+			pr_err("leaking a page that cannot be shared with the host\n");
 			pages[i] = NULL;
 			vmbus_pages_free(pages, nr_pages);
 			return -ENOMEM;
@@ -457,7 +475,8 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 	struct vmbus_channel_open_channel msg = {
 		.header.msgtype = CHANNELMSG_OPENCHANNEL,
 		.child_relid = vmbus_chan_relid(chan),
-		.openid = vmbus_chan_relid(chan),
+		/* Not the relid: a late answer must not end the next request. */
+		.openid = atomic_inc_return(&next_openid),
 		.ringbuffer_gpadlhandle = chan->ch.ringbuffer_gpadlhandle.gpadl_handle,
 		.target_vp = vmbus_host->vp_index(chan->ch.target_cpu),
 		.downstream_ringbuffer_pageoffset =
@@ -494,7 +513,7 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 	return err;
 }
 
-/* Opens a channel whose ring is allocated. On error the ring stays allocated. */
+/* Opens a channel whose ring is allocated. On error the ring stays, or is parked. */
 static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatalen,
 		   void (*callback)(void *context), void *context)
 {
@@ -524,7 +543,9 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 
 	/* The host may interrupt before its OPENCHANNEL_RESULT. */
 	ch->channel_callback_context = context;
-	WRITE_ONCE(ch->onchannel_callback, callback);
+	chan->doubtful_cpu = nr_cpu_ids;
+	/* Pairs with the acquires of those who call it: the context comes first. */
+	smp_store_release(&ch->onchannel_callback, callback);
 
 	err = request_open(chan, userdata, userdatalen);
 	if (!err)
@@ -548,7 +569,8 @@ static int begin_open(struct vmbus_chan *chan)
 {
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
-	if (primary && READ_ONCE(primary->state) != CHANNEL_OPENED_STATE)
+	if (primary && (READ_ONCE(primary->state) != CHANNEL_OPENED_STATE ||
+			READ_ONCE(primary->rescind)))
 		return -ENODEV;
 	return vmbus_chan_event(chan, VMBUS_EV_OPEN);
 }
@@ -605,21 +627,22 @@ int vmbus_open(struct vmbus_channel *channel, u32 send_size, u32 recv_size,
 	if (userdatalen > MAX_USER_DEFINED_BYTES || !onchannel_callback)
 		return -EINVAL;
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	err = begin_open(chan);
 	if (err)
 		goto unlock;
 	/* Who maps the primary's ring linearly does so with its sub-channels'. */
 	linear = primary && to_vmbus_chan(primary)->linear_only;
 	err = ring_alloc(chan, send_size, recv_size, linear);
-	if (!err)
+	if (!err) {
 		err = connect(chan, userdata, userdatalen, onchannel_callback, context);
-	if (err) {
-		ring_free(chan);
-		open_failed(chan);
+		if (err)
+			ring_free(chan);
 	}
+	if (err)
+		open_failed(chan);
 unlock:
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 	return err;
 }
 EXPORT_SYMBOL_GPL(vmbus_open);
@@ -640,11 +663,11 @@ int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	err = ring_alloc(chan, send_size, recv_size, true);
 	if (!err)
 		chan->linear_only = true;
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 	return err;
 }
 EXPORT_SYMBOL_GPL(vmbus_alloc_ring);
@@ -660,12 +683,12 @@ void vmbus_free_ring(struct vmbus_channel *channel)
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	if (!channel->outbound.ring_buffer) {
 		ring_free(chan);
 		chan->linear_only = false;
 	}
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 }
 EXPORT_SYMBOL_GPL(vmbus_free_ring);
 
@@ -676,7 +699,7 @@ EXPORT_SYMBOL_GPL(vmbus_free_ring);
  * @context: its argument
  *
  * Context, Return: as vmbus_open(); -EINVAL if there is no ring. On error the
- * ring stays allocated.
+ * ring stays allocated, unless the host did not let go of it.
  */
 int vmbus_connect_ring(struct vmbus_channel *channel,
 		       void (*onchannel_callback)(void *context), void *context)
@@ -684,7 +707,7 @@ int vmbus_connect_ring(struct vmbus_channel *channel,
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	if (!chan->ring_pages || !onchannel_callback) {
 		err = -EINVAL;
 		goto unlock;
@@ -696,7 +719,7 @@ int vmbus_connect_ring(struct vmbus_channel *channel,
 	if (err)
 		open_failed(chan);
 unlock:
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 	return err;
 }
 EXPORT_SYMBOL_GPL(vmbus_connect_ring);
@@ -770,9 +793,9 @@ int vmbus_disconnect_ring(struct vmbus_channel *channel)
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	err = disconnect(chan);
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 	return err;
 }
 EXPORT_SYMBOL_GPL(vmbus_disconnect_ring);
@@ -788,10 +811,10 @@ void vmbus_close(struct vmbus_channel *channel)
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
-	mutex_lock(vmbus_chan_open_mutex(chan));
+	lock_opens(chan);
 	if (disconnect(chan) != -EINVAL)
 		ring_free(chan);
-	mutex_unlock(vmbus_chan_open_mutex(chan));
+	unlock_opens(chan);
 }
 EXPORT_SYMBOL_GPL(vmbus_close);
 

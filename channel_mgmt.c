@@ -182,6 +182,11 @@ static void choose_cpu(struct vmbus_chan *chan)
 	cpus_read_unlock();
 }
 
+static bool targets(const struct vmbus_channel *ch, unsigned int cpu)
+{
+	return ch->target_cpu == cpu || READ_ONCE(to_vmbus_chan(ch)->doubtful_cpu) == cpu;
+}
+
 /**
  * vmbus_cpu_is_target() - does any channel interrupt this CPU?
  * @cpu: the CPU
@@ -195,9 +200,9 @@ bool vmbus_cpu_is_target(unsigned int cpu)
 
 	mutex_lock(&vmbus_bus.mutex);
 	list_for_each_entry(primary, &vmbus_bus.channels, listentry) {
-		found = primary->target_cpu == cpu;
+		found = targets(primary, cpu);
 		list_for_each_entry(sub, &primary->sc_list, sc_list)
-			found |= sub->target_cpu == cpu;
+			found |= targets(sub, cpu);
 		if (found)
 			break;
 	}
@@ -210,7 +215,8 @@ bool vmbus_cpu_is_target(unsigned int cpu)
  * @chan: open channel
  * @cpu: online CPU that takes managed interrupts
  *
- * The host may interrupt the old CPU for a while after this.
+ * The host may interrupt the old CPU for a while after this. If it does not
+ * answer, it may interrupt either, and the channel stays so until it is closed.
  *
  * Context: process, sleeps up to vmbus_deadlines.request.
  * Return: 0; -EIO if the protocol is older than 4.1, the channel is not open, or
@@ -235,8 +241,12 @@ int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu)
 		err = -EINVAL;
 	} else if (READ_ONCE(ch->state) != CHANNEL_OPENED_STATE) {
 		err = -EIO;
+	} else if (chan->doubtful_cpu != nr_cpu_ids) {
+		err = -EIO;
 	} else if (cpu != old) {
 		err = vmbus_send_modifychannel(ch, vmbus_host->vp_index(cpu));
+		if (err == -ETIMEDOUT)
+			WRITE_ONCE(chan->doubtful_cpu, cpu);
 		if (err && err != -EINVAL)
 			err = -EIO;
 		if (!err) {
@@ -288,7 +298,13 @@ static void unlist(struct vmbus_chan *chan)
  */
 static void release(struct vmbus_chan *chan)
 {
-	if (vmbus_chan_event(chan, VMBUS_EV_RELEASE))
+	int err;
+
+	/* add_sub() shows no channel after this. */
+	mutex_lock(vmbus_chan_open_mutex(chan));
+	err = vmbus_chan_event(chan, VMBUS_EV_RELEASE);
+	mutex_unlock(vmbus_chan_open_mutex(chan));
+	if (err)
 		return;
 	if (chan->ch.primary_channel)
 		glue->channel_del(chan);
@@ -342,10 +358,13 @@ static void rescind_chan(struct work_struct *work)
 	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, rescind_work);
 	struct vmbus_channel *ch = &chan->ch;
 
-	if (cancel_work_sync(&ch->add_channel_work))
-		vmbus_chan_put(chan);
-	if (!ch->primary_channel)
+	if (ch->primary_channel) {
+		flush_work(&ch->add_channel_work);
+	} else {
+		if (cancel_work_sync(&ch->add_channel_work))
+			vmbus_chan_put(chan);
 		remove_device(chan);
+	}
 	release(chan);
 	vmbus_chan_put(chan);
 }
@@ -359,20 +378,32 @@ static void add_primary(struct vmbus_chan *chan)
 				   vmbus_chan_relid(chan), err);
 }
 
+/*
+ * The driver is told of a sub-channel even if it is rescinded already, and finds
+ * that it cannot be opened: netvsc counts them all before it goes on.
+ */
 static void add_sub(struct vmbus_chan *chan)
 {
-	struct vmbus_channel *primary = chan->ch.primary_channel;
-	void (*created)(struct vmbus_channel *sub);
-	int err = glue->channel_add(chan);
+	struct vmbus_chan *primary = to_vmbus_chan(chan->ch.primary_channel);
+	int err;
 
+	mutex_lock(&primary->open_mutex);
+	if (chan->state == VMBUS_CHAN_RELEASED)
+		err = -ENODEV;
+	else
+		err = glue->channel_add(chan);
+	mutex_unlock(&primary->open_mutex);
+	if (err == -ENODEV)
+		return;
 	if (err) {
 		pr_err_ratelimited("unable to add sub-channel (relid %d): %d\n",
 				   vmbus_chan_relid(chan), err);
 		return;
 	}
-	created = READ_ONCE(primary->sc_creation_callback);
-	if (created)
-		created(&chan->ch);
+	mutex_lock(&primary->sc_mutex);
+	if (primary->ch.sc_creation_callback)
+		primary->ch.sc_creation_callback(&chan->ch);
+	mutex_unlock(&primary->sc_mutex);
 }
 
 static void add_chan(struct work_struct *work)
@@ -381,14 +412,12 @@ static void add_chan(struct work_struct *work)
 						add_channel_work);
 	struct vmbus_chan *chan = to_vmbus_chan(ch);
 
-	if (!READ_ONCE(ch->rescind)) {
-		choose_cpu(chan);
-		if (ch->primary_channel)
-			add_sub(chan);
-		else
-			add_primary(chan);
-		WRITE_ONCE(ch->probe_done, true);
-	}
+	choose_cpu(chan);
+	if (ch->primary_channel)
+		add_sub(chan);
+	else if (!READ_ONCE(ch->rescind))
+		add_primary(chan);
+	WRITE_ONCE(ch->probe_done, true);
 	vmbus_chan_put(chan);
 }
 
@@ -414,25 +443,30 @@ void vmbus_channel_subs_ready(struct vmbus_chan *primary)
 /**
  * vmbus_set_sc_create_callback() - who to tell of new sub-channels
  * @primary_channel: the channel
- * @sc_cr_cb: called in process context; may open the sub-channel
+ * @sc_cr_cb: called in process context; may open the sub-channel; NULL for none
+ *
+ * Context: process, sleeps until the one that was set before does not run.
  */
 void vmbus_set_sc_create_callback(struct vmbus_channel *primary_channel,
 				  void (*sc_cr_cb)(struct vmbus_channel *new_sc))
 {
-	WRITE_ONCE(primary_channel->sc_creation_callback, sc_cr_cb);
+	struct vmbus_chan *primary = to_vmbus_chan(primary_channel);
+
+	mutex_lock(&primary->sc_mutex);
+	primary_channel->sc_creation_callback = sc_cr_cb;
+	mutex_unlock(&primary->sc_mutex);
 }
 EXPORT_SYMBOL_GPL(vmbus_set_sc_create_callback);
 
 /* ---- message handlers ---- */
 
-static struct vmbus_chan *find_primary(const struct vmbus_channel_offer *offer)
+static struct vmbus_chan *find_primary(const guid_t *instance)
 {
 	struct vmbus_channel *ch;
 
 	lockdep_assert_held(&vmbus_bus.mutex);
 	list_for_each_entry(ch, &vmbus_bus.channels, listentry)
-		if (guid_equal(&ch->offermsg.offer.if_type, &offer->if_type) &&
-		    guid_equal(&ch->offermsg.offer.if_instance, &offer->if_instance))
+		if (guid_equal(&ch->offermsg.offer.if_instance, instance))
 			return to_vmbus_chan(ch);
 	return NULL;
 }
@@ -470,15 +504,17 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 static int list_chan(struct vmbus_chan *chan)
 {
 	const struct vmbus_channel_offer *offer = &chan->ch.offermsg.offer;
-	struct vmbus_chan *primary = find_primary(offer);
+	struct vmbus_chan *primary = find_primary(&offer->if_instance);
 
 	if (!offer->sub_channel_index) {
+		/* Devices are named by the instance alone. */
 		if (primary)
 			return -EEXIST;
 		list_add_tail(&chan->ch.listentry, &vmbus_bus.channels);
 		return 0;
 	}
-	if (!primary || READ_ONCE(primary->ch.rescind))
+	if (!primary || READ_ONCE(primary->ch.rescind) ||
+	    !guid_equal(&primary->ch.offermsg.offer.if_type, &offer->if_type))
 		return -ENODEV;
 	chan->ch.primary_channel = &vmbus_chan_get(primary)->ch;
 	list_add_tail(&chan->ch.sc_list, &primary->ch.sc_list);
@@ -530,18 +566,16 @@ static void on_rescind(const struct vmbus_message *msg)
 	struct vmbus_chan *chan;
 	int err = -ENOENT;
 
-	/*
-	 * Only this work maps relids and only release() unmaps them, after the
-	 * state has left those in which a rescind succeeds.
-	 */
 	rcu_read_lock();
 	chan = vmbus_relid_lookup(relid);
+	if (chan && !kref_get_unless_zero(&chan->ref))
+		chan = NULL;
+	rcu_read_unlock();
 	if (chan)
 		err = vmbus_chan_event(chan, VMBUS_EV_RESCIND);
-	if (!err)
-		vmbus_chan_get(chan);
-	rcu_read_unlock();
 	if (err) {
+		if (chan)
+			vmbus_chan_put(chan);
 		pr_warn_ratelimited("rescind of relid %u ignored: %d\n", relid, err);
 		return;
 	}
@@ -682,7 +716,9 @@ static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
 {
 	u32 type = READ_ONCE(slot->header.message_type);
 
-	if (type == HVMSG_NONE)
+	/* The message of a timer is for the interrupt that comes with it. */
+	if (type == HVMSG_NONE ||
+	    (type == HVMSG_TIMER_EXPIRED && vmbus_host->timer_expired))
 		return false;
 	/* Pairs with the host's barrier: it writes the type last. */
 	virt_rmb();

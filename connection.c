@@ -64,7 +64,8 @@ static const u32 versions[] = {
 struct vmbus_deadlines vmbus_deadlines = {
 	.post = 30 * MSEC_PER_SEC,
 	.version = 60 * MSEC_PER_SEC,
-	.offers = 60 * MSEC_PER_SEC,
+	/* Modules that wait for this one's symbols give up after 30 s. */
+	.offers = 10 * MSEC_PER_SEC,
 	.request = 60 * MSEC_PER_SEC,
 	.unload = 100 * MSEC_PER_SEC,
 };
@@ -81,6 +82,9 @@ DEFINE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 
 static DEFINE_SPINLOCK(request_lock);
 static LIST_HEAD(requests);
+
+/* Somebody took the reply from its slot, maybe not who waits after a crash. */
+static bool unload_answered;
 
 static DEFINE_SPINLOCK(relid_lock);
 static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
@@ -329,6 +333,9 @@ bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id)
 	struct vmbus_request *req;
 	bool found = false;
 
+	if (msg->header.msgtype == CHANNELMSG_UNLOAD_RESPONSE)
+		WRITE_ONCE(unload_answered, true);
+
 	spin_lock(&request_lock);
 	list_for_each_entry(req, &requests, node) {
 		if (req->answer != msg->header.msgtype || req->id != id ||
@@ -548,7 +555,7 @@ static void set_state(enum vmbus_conn_state state)
  * Return: 0; -EINVAL if @max_version is below all versions we speak;
  * -EPROTONOSUPPORT if the host refused all; -ECONNABORTED if it accepted one
  * but could not connect; -EPROTO if its answer was too short; -ETIMEDOUT if it
- * did not answer; -ENOMEM; -ENOBUFS and -EIO if posting failed.
+ * did not answer; -ENOMEM; -ENOBUFS, -ENOTCONN and -EIO if posting failed.
  */
 int vmbus_connect(u32 max_version)
 {
@@ -564,6 +571,7 @@ int vmbus_connect(u32 max_version)
 		return -ENOMEM;
 	}
 
+	unload_answered = false;
 	set_state(VMBUS_CONNECTING);
 	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] > max_version)
@@ -588,8 +596,8 @@ int vmbus_connect(u32 max_version)
 		       VMBUS_VERSION_MAJOR(max_version), VMBUS_VERSION_MINOR(max_version));
 	else
 		pr_err("Unable to connect to host: %d\n", err);
-	/* A host that may yet answer has the addresses of these pages. */
-	if (err == -ETIMEDOUT)
+	/* A host that accepted, or may yet, has the addresses of these pages. */
+	if (err == -ETIMEDOUT || err == -EPROTO)
 		pr_err("leaking 3 pages that the host may still use\n");
 	else
 		free_shared_pages();
@@ -699,7 +707,7 @@ void vmbus_unload_crashed(void)
 		mdelay(CRASH_POLL_MS);
 	}
 	for (; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
-		if (crash_poll_messages())
+		if (crash_poll_messages() || READ_ONCE(unload_answered))
 			return;
 		if (waited % CRASH_NOTICE_MS == 0)
 			pr_notice("Waiting for VMBus UNLOAD to complete\n");

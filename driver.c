@@ -92,7 +92,7 @@ static int override_match(struct hv_driver *drv, struct hv_device *dev)
  *
  * Dynamic ids go before the driver's own.
  *
- * Context: any.
+ * Context: process.
  * Return: whether it does.
  */
 bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,

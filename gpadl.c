@@ -194,7 +194,8 @@ static int teardown(struct vmbus_chan *chan, u32 handle)
  * @handle: filled; on error 0 if the host certainly has no part of the pages,
  *	otherwise to be given to vmbus_gpadl_teardown_ring()
  *
- * Context: process, sleeps up to vmbus_deadlines.request.
+ * Context: process, sleeps up to vmbus_deadlines.request, and .post for each
+ * message, of which there is one for 28 pages.
  * Return: 0; -EINVAL for a bad @nr_pages; -EDQUOT if the host refused; -ENODEV
  * if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
  * -ESHUTDOWN without a connection.
@@ -232,7 +233,8 @@ static int set_visible(void *addr, u32 nr_pages, bool visible)
  * @gpadl: filled. gpadl->decrypted stays true for as long as the host may use
  *	the buffer, also after a failure: then the buffer must not be freed.
  *
- * Context: process, sleeps up to vmbus_deadlines.request, twice if it fails.
+ * Context: process, sleeps up to vmbus_deadlines.request, twice if it fails,
+ * and .post for each message, of which there is one for 28 pages.
  * Return: 0; -EINVAL for a bad address or size; -EDQUOT if the host refused;
  * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
  * -ESHUTDOWN without a connection; errors of changing visibility.

@@ -51,7 +51,7 @@ void vmbus_ring_setup(struct vmbus_ring *ring, struct hv_ring_buffer_info *info)
 /**
  * vmbus_ring_map() - make a ring of pages
  * @ring: set-up ring, not mapped
- * @pages: a header page and at least one data page, zeroed, in any place
+ * @pages: a header page and at least one data page, in any place
  * @nr_pages: number of @pages
  * @pkt_buffer_size: bytes for the iterator's private copy of a packet, or 0 if
  *	nothing will be received
@@ -98,9 +98,15 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 	}
 
 	/*
+	 * The pages may be those of an earlier opening: start anew.
+	 *
 	 * The host owns the bit of the ring it writes to, but hosts have always
 	 * seen Linux set both; pending_send_sz decides anyway.
 	 */
+	shared->write_index = 0;
+	shared->read_index = 0;
+	shared->interrupt_mask = 0;
+	shared->pending_send_sz = 0;
 	shared->feature_bits.value = VMBUS_RING_FEAT_PENDING_SEND_SZ;
 
 	ring->index = 0;

@@ -396,7 +396,9 @@ int vmbus_sysfs_add_channel(struct vmbus_chan *chan)
 		kobject_put(kobj);
 		return err;
 	}
+	mutex_lock(&vmbus_bus.mutex);
 	chan->kobj_added = true;
+	mutex_unlock(&vmbus_bus.mutex);
 	kobject_uevent(kobj, KOBJ_ADD);
 	return 0;
 }
@@ -409,9 +411,15 @@ int vmbus_sysfs_add_channel(struct vmbus_chan *chan)
  */
 void vmbus_sysfs_del_channel(struct vmbus_chan *chan)
 {
-	if (!chan->kobj_added)
-		return;
+	bool added;
+
+	/* A sub-channel's rescind and its primary's may come here together. */
+	mutex_lock(&vmbus_bus.mutex);
+	added = chan->kobj_added;
 	chan->kobj_added = false;
+	mutex_unlock(&vmbus_bus.mutex);
+	if (!added)
+		return;
 	kobject_del(&chan->ch.kobj);
 	kobject_put(&chan->ch.kobj);
 }

@@ -178,6 +178,13 @@ static int vmbus_uevent(VMBUS_UEVENT_CONST struct device *dev, struct kobj_ueven
 	return add_uevent_var(env, "MODALIAS=vmbus:%*phN", UUID_SIZE, &hv_dev->dev_type);
 }
 
+/* The driver's state is gone and its code may go: nothing calls it any more. */
+static void forget_driver(struct hv_device *hv_dev)
+{
+	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
+	vmbus_close(hv_dev->channel);	/* in case the driver did not */
+}
+
 static int vmbus_probe(struct device *dev)
 {
 	struct hv_driver *drv = drv_to_hv_drv(dev->driver);
@@ -193,8 +200,10 @@ static int vmbus_probe(struct device *dev)
 	if (!vmbus_driver_find_id(drv, hv_dev, &id))
 		return -ENODEV;
 	err = drv->probe(hv_dev, &id);
-	if (err)
+	if (err) {
 		pr_err_ratelimited("probe failed for device %s (%d)\n", dev_name(dev), err);
+		forget_driver(hv_dev);
+	}
 	return err;
 }
 
@@ -205,8 +214,7 @@ static void vmbus_remove(struct device *dev)
 
 	if (drv->remove)
 		drv->remove(hv_dev);
-	/* Its code may go, its state is gone. */
-	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
+	forget_driver(hv_dev);
 }
 
 static void vmbus_shutdown(struct device *dev)
@@ -226,6 +234,23 @@ static int vmbus_dma_configure(struct device *dev)
 	return 0;
 }
 
+/*
+ * Hibernation needs each channel to be closed and offered again. Until the bus
+ * can do that, it must not happen: the host would go on using old memory.
+ */
+static int refuse_hibernation(struct device *dev)
+{
+	pr_err_once("hibernation is not supported yet\n");
+	return -EOPNOTSUPP;
+}
+
+/* Suspend to idle keeps the connection: nothing to do. */
+static const struct dev_pm_ops vmbus_pm = {
+	.freeze_noirq = refuse_hibernation,
+	.poweroff_noirq = refuse_hibernation,
+	.restore_noirq = refuse_hibernation,
+};
+
 struct bus_type vmbus_bus_type = {
 	.name = "vmbus",
 	.match = vmbus_match,
@@ -234,6 +259,7 @@ struct bus_type vmbus_bus_type = {
 	.remove = vmbus_remove,
 	.shutdown = vmbus_shutdown,
 	.dma_configure = vmbus_dma_configure,
+	.pm = &vmbus_pm,
 #if VMBUS_CORE_OVERRIDE
 	.driver_override = true,
 #endif
@@ -409,6 +435,7 @@ static void bus_exit(void)
 /* Ends the connection and frees what the host lets go of. */
 static void disconnect(void)
 {
+	unsigned long leaked;
 	bool confirmed;
 
 	vmbus_stop_offers();
@@ -419,10 +446,13 @@ static void disconnect(void)
 	cpuhp_remove_state(online_state);
 	drain_workqueue(message_wq);
 	vmbus_channels_forget();
-	if (confirmed)
+	if (confirmed) {
 		vmbus_parked_release(0);
-	else
-		vmbus_parked_leak();
+	} else {
+		leaked = vmbus_parked_leak();
+		if (leaked)
+			pr_err("leaking %lu KiB of rings that the host may still use\n", leaked);
+	}
 	vmbus_disconnect(confirmed);
 }
 

@@ -5,16 +5,19 @@
  *
  * Lock order, outermost first:
  *	cpus_read_lock()
+ *	chan->sc_mutex		the driver's sub-channel callback
  *	chan->open_mutex	open, close and retarget of a device's channels;
  *				held across waits for the host, so never taken on
  *				the message work
  *	vmbus_bus.mutex		channel list, sub-channel lists, CPU assignment;
  *				never held across a wait for the host
  *	chan->lock		state machine of one channel (spinlock)
- *	vmbus_bus.relid_lock	relid table writers (spinlock)
+ *	relid lock		relid table writers (spinlock)
  *	request lock		pending requests (spinlock)
- * No sysfs file or kobject is removed under vmbus_bus.mutex: removal waits for
- * the attribute's users, and the cpu attribute takes that mutex.
+ * Handlers of host messages run under a mutex of their own, outside of
+ * vmbus_bus.mutex. A retarget waits for the host under cpus_read_lock().
+ * No sysfs file or kobject is removed under open_mutex or vmbus_bus.mutex: removal
+ * waits for the attribute's users, and the cpu attribute takes both.
  */
 #ifndef _VMBUS_PRIVATE_H
 #define _VMBUS_PRIVATE_H
@@ -72,11 +75,15 @@ enum vmbus_chan_event {
  * @ring_pages: the pages of both rings, outbound first, or NULL
  * @nr_ring_pages: number of @ring_pages
  * @tx_pages: how many of them are the outbound ring's
- * @ring_linear: the pages are one block that starts at ch.ringbuffer_page
  * @linear_only: somebody maps ch.ringbuffer_page linearly (vmbus_alloc_ring())
+ *
+ * @sc_mutex: primary: held while ch.sc_creation_callback runs or is changed;
+ *	outside @open_mutex
  *
  * vmbus_bus.mutex protects:
  * @subs_ready: primary: its device is there, so sub-channels can be added
+ * @doubtful_cpu: the host may have moved the channel's interrupts there, or not
+ *	(written under @open_mutex); nr_cpu_ids if that is not so
  * @drained: sub-channel: no longer shown, and not announced to the driver
  * @target_counted: counted in the CPU spreading
  *
@@ -84,7 +91,7 @@ enum vmbus_chan_event {
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
- * @kobj_added: ch.kobj is in sysfs
+ * @kobj_added: ch.kobj is in sysfs (vmbus_bus.mutex)
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -100,10 +107,12 @@ struct vmbus_chan {
 	struct page **ring_pages;
 	u32 nr_ring_pages;
 	u32 tx_pages;
-	bool ring_linear;
 	bool linear_only;
 
+	struct mutex sc_mutex;		/* ch.sc_creation_callback */
+
 	bool subs_ready;
+	unsigned int doubtful_cpu;
 	bool drained;
 	bool target_counted;
 

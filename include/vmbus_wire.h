@@ -30,7 +30,7 @@
 #define VMBUS_MONITOR_GROUPS		4
 #define VMBUS_MONITOR_BITS		32
 
-/* First GPADL handle; handle 0 means "none" to VSCs. */
+/* GPADL handles count up from here; handle 0 means "none" to VSCs. */
 #define VMBUS_FIRST_GPADL		0xe1e10
 
 /*
