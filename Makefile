@@ -16,19 +16,23 @@ headers:
 		echo "  or name another kernel: make KVER=<release> or make KDIR=<directory of headers>" >&2; \
 		exit 1; }
 
-demo: ## a guest on a real VMBus host: our module, Debian's hv_balloon on top
+# What the others are written in, among other things.
+tools:
+	@tests/setup/tools
+
+demo: | tools ## a guest on a real VMBus host: our module, Debian's hv_balloon on top
 	tests/host/demo
 
 test: ## everything that is tested, on all kernels; ends with one line of counts
 	tests/run
 
-check: ## W=1, sparse and checkpatch on both kernels
+check: | tools ## W=1, sparse and checkpatch on both kernels
 	tests/check/run
 
-abi-check: ## exports against those of the distributions' modules, symbol by symbol
+abi-check: | tools ## exports against those of the distributions' modules, symbol by symbol
 	tests/abi/check
 
-bench: ## instructions per operation, the stock module's beside ours
+bench: | tools ## instructions per operation, the stock module's beside ours
 	tests/bench/run
 
 # Kbuild's own clean where headers are at hand; the list, where they are not.
@@ -47,4 +51,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
 
-.PHONY: all modules headers demo test check abi-check bench clean help
+.PHONY: all modules headers tools demo test check abi-check bench clean help
