@@ -62,7 +62,10 @@ static void unregister_root_driver(void)
 
 static int root_probe(struct platform_device *pdev)
 {
-	root_found(&pdev->dev);
+	struct acpi_device *companion = ACPI_COMPANION(&pdev->dev);
+
+	/* Devices stay where they were when the ACPI device was bound. */
+	root_found(companion ? &companion->dev : &pdev->dev);
 	return 0;
 }
 

@@ -7,6 +7,9 @@
  *   cat /sys/module/vmbus_rings/parameters/result
  *   bytes=524288 tries=20 opened=20 failed=0 errno=0 answered=0
  *
+ *   echo 65536 > /sys/module/vmbus_rings/parameters/keep    opens, and keeps open
+ *   echo 0 > /sys/module/vmbus_rings/parameters/keep        closes
+ *
  * "bytes" is the size of each of the two rings; "errno" is that of the last
  * failure. With talk=1 each open channel is used: a version request of the
  * dynamic-memory protocol goes out and "answered" counts the host's replies.
@@ -14,8 +17,8 @@
  * Load it in the place of hv_balloon. It works on any hv_vmbus.ko with the
  * distribution's symbol versions.
  *
- * Actions: probe, remove, a write to "run", the channel callback. "lock" keeps
- * the first three apart; the callback touches the completion and the reply only,
+ * Actions: probe, remove, a write to "run" or "keep", the channel callback. "lock"
+ * keeps all but the last apart; the callback touches the completion and the reply only,
  * and cannot run before vmbus_open() nor after vmbus_close().
  */
 #include <linux/completion.h>
@@ -44,6 +47,7 @@ MODULE_PARM_DESC(talk, "exchange a packet with the host on each open channel");
 
 static DEFINE_MUTEX(lock);
 static struct hv_device *device;	/* under lock */
+static unsigned int kept;		/* under lock */
 static DECLARE_COMPLETION(replied);
 
 static struct {
@@ -114,10 +118,12 @@ static int run_set(const char *val, const struct kernel_param *kp)
 	if (sscanf(val, "%u %u", &bytes, &tries) != 2 || !bytes)
 		return -EINVAL;
 	mutex_lock(&lock);
-	if (device)
-		run_tests(bytes, tries);
-	else
+	if (!device)
 		err = -ENODEV;
+	else if (kept)
+		err = -EBUSY;
+	else
+		run_tests(bytes, tries);
 	mutex_unlock(&lock);
 	return err;
 }
@@ -127,6 +133,44 @@ static const struct kernel_param_ops run_ops = {
 };
 module_param_cb(run, &run_ops, NULL, 0200);
 MODULE_PARM_DESC(run, "write: <bytes of each ring> <times to open>");
+
+static void stop_keeping(void)
+{
+	lockdep_assert_held(&lock);
+	if (kept)
+		vmbus_close(device->channel);
+	kept = 0;
+}
+
+static int keep_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int bytes;
+	int err;
+
+	err = kstrtouint(val, 0, &bytes);
+	if (err)
+		return err;
+	mutex_lock(&lock);
+	if (!device) {
+		err = -ENODEV;
+	} else {
+		stop_keeping();
+		if (bytes)
+			err = vmbus_open(device->channel, bytes, bytes, NULL, 0,
+					 on_channel, device->channel);
+		if (!err)
+			kept = bytes;
+	}
+	mutex_unlock(&lock);
+	return err;
+}
+
+static const struct kernel_param_ops keep_ops = {
+	.set = keep_set,
+	.get = param_get_uint,
+};
+module_param_cb(keep, &keep_ops, &kept, 0644);
+MODULE_PARM_DESC(keep, "size of each ring of the channel kept open; 0: none");
 
 static int result_get(char *buffer, const struct kernel_param *kp)
 {
@@ -160,6 +204,7 @@ static typeof(((struct hv_driver *)NULL)->remove(NULL))
 rings_remove(struct hv_device *dev)
 {
 	mutex_lock(&lock);
+	stop_keeping();
 	device = NULL;
 	mutex_unlock(&lock);
 	return (typeof(((struct hv_driver *)NULL)->remove(NULL)))0;

@@ -3,8 +3,9 @@
 import re
 import time
 
-from hostlib.guest import Guest
-from hostlib.testing import case
+from hostlib.guest import Guest, Setup
+from hostlib.testing import Environment, case
+from test_load import FOOTPRINT, difference
 
 BALLOON_CLASS = "525074dc-8985-46e2-8057-a307dc18a502"
 DRIVER = "/sys/bus/vmbus/drivers/hv_balloon"
@@ -83,6 +84,23 @@ def interrupts_are_counted(guest: Guest) -> None:
     guest.wait_for(lambda: count("events") > before, 20, "no event counted in 20 s")
     hyp = guest.sh("awk '$1 == \"HYP:\" { print $2 }' /proc/interrupts")
     assert int(hyp) > 0
+
+
+# Here, because the host's wait goes on meanwhile.
+@case(setup=None, beside=True)
+def refuses_other_machines(env: Environment) -> None:
+    """On a machine that is not Hyper-V: ENODEV, one line at most in the log, nothing left behind."""
+    guest = env.boot_plain(Setup(vmbus=False))
+    before = guest.sh(FOOTPRINT)
+    lines = len(guest.dmesg().splitlines())
+    status, output = guest.insmod("hv_vmbus")
+    # busybox insmod tries a second system call after a failure: the same line twice is one.
+    said = {re.sub(r"^\[[ .0-9]+\] ", "", line) for line in guest.dmesg().splitlines()[lines:]
+            if "hv_vmbus" in line and "taint" not in line}
+    assert status != 0, "insmod succeeded"
+    assert "No such device" in output, f"insmod said: {output}"
+    assert len(said) == 1, f"the log says: {said}"
+    assert guest.sh(FOOTPRINT) == before, f"left behind:\n{difference(before, guest.sh(FOOTPRINT))}"
 
 
 @case()

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 class Lost(Exception):
@@ -15,7 +16,9 @@ class Lost(Exception):
 
 
 class BootLost(Lost):
-    """A guest's init never printed its first line: the one thing that is tried again."""
+    """A guest's init never printed its first line: the one thing that is tried again. What there is of it is in dir."""
+
+    dir: Path | None = None
 
 
 class Stream:

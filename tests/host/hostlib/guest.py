@@ -13,7 +13,8 @@ from .images import l2_image
 from .kernel import Kernel
 from .machine import QEMU, QUIET, Machine, end, spawn
 
-BOOT_TIMEOUT = 150
+# A boot takes 10 s, or 40 on a busy machine.
+BOOT_TIMEOUT = 100
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
 # What no guest may say, whatever a test is about.
@@ -30,6 +31,9 @@ class Setup:
 
     kernel: str = "6.1"
     modules: tuple[str, ...] = ("hv_balloon", "hv_utils")
+    # What Environment.boot() adds: "test-modules" (of tests/guest), "stock" (the distribution's driver as /m/stock.ko),
+    # "kexec" (the program, the kernel, and an image for its next life).
+    extras: tuple[str, ...] = ()
     extra_modules: tuple[Path, ...] = ()
     files: tuple[tuple[str, Path], ...] = ()
     append: str = ""
@@ -59,6 +63,7 @@ class Guest:
     order: dict[str, list[str]] = field(default_factory=dict)
     opened_at: float | None = None
     expected: list[str] = field(default_factory=list)
+    memo: dict = field(default_factory=dict)
     _seen: int = 0
 
     # -- commands in the guest --
@@ -240,7 +245,8 @@ def boot_plain(setup: Setup, driver: Path, run: Path) -> Guest:
 def _ready(guest: Guest) -> Guest:
     try:
         release = guest.agent.wait_ready(BOOT_TIMEOUT)
-    except BootLost:
+    except BootLost as lost:
+        lost.dir = guest.dir
         guest.close()
         raise
     assert release == guest.kernel.release, f"booted {release}"

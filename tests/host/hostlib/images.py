@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -48,3 +49,9 @@ def l2_image(modules: dict[str, Path], files: dict[str, Path], path: Path) -> No
     for name, source in files.items():
         image.copy(source, name)
     image.write(path)
+
+
+def libraries(program: Path) -> list[Path]:
+    """The shared objects a program needs."""
+    listing = subprocess.run(["ldd", str(program)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [Path(path) for path in re.findall(r"(/\S+) \(0x", listing)]

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from .agent import BootLost, Lost
 from .guest import Guest, Setup, boot, boot_plain
-from .kernel import TOP, Kernel, setup
+from .images import l2_image, libraries
+from .kernel import TOP, Kernel, module_bytes, setup
 from .machine import Machine
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hv_vmbus"
+KEXEC = Path("/sbin/kexec")
 BOOT_TRIES = 3
 OURS, STOCK = "ours", "stock"
 
@@ -39,6 +41,7 @@ class Case:
     kernels: tuple[str, ...]
     drivers: tuple[str, ...]
     fresh: bool
+    beside: bool
 
     @property
     def name(self) -> str:
@@ -48,11 +51,19 @@ class Case:
 CASES: list[Case] = []
 
 
+def note(text: str) -> None:
+    """Say something in the output that is no result."""
+    print("".join(f"# {line}\n" for line in text.splitlines()), end="", flush=True)
+
+
 def case(setup: Setup | None = Setup(), kernels: tuple[str, ...] = ("6.1", "6.12"),
-         drivers: tuple[str, ...] = (OURS, STOCK), fresh: bool = False) -> Callable:
-    """Declare a test case. With setup=None the function gets the Environment and boots what it likes."""
+         drivers: tuple[str, ...] = (OURS, STOCK), fresh: bool = False, beside: bool = False) -> Callable:
+    """Declare a test case. With setup=None the function gets the Environment and boots what it likes.
+
+    With beside=True the present guest lives on meanwhile: such a case boots by boot_plain() alone.
+    """
     def declare(function: Callable) -> Callable:
-        CASES.append(Case(function, setup, kernels, drivers, fresh))
+        CASES.append(Case(function, setup, kernels, drivers, fresh, beside))
         return function
     return declare
 
@@ -65,6 +76,7 @@ class Environment:
         self.driver = driver
         self.machine = Machine(icount=icount)
         self.guest: Guest | None = None
+        self.plain: Guest | None = None
         self._setup: Setup | None = None
         self._plain = 0
 
@@ -96,20 +108,37 @@ class Environment:
         out = self.build_dir(kernel).with_name(STOCK) if stock else self.build_dir(kernel)
         return tuple(kernel.built_modules(out, subdir, stock))
 
+    def _with_extras(self, want: Setup, which: str) -> Setup:
+        kernel = Kernel.get(self.kernel)
+        modules, files = list(want.extra_modules), list(want.files)
+        if "test-modules" in want.extras:
+            modules += self.test_modules("tests/guest", which)
+        if "stock" in want.extras:
+            stock = self.machine.dir / f"stock-{self.kernel}.ko"
+            stock.write_bytes(module_bytes(kernel.module("hv_vmbus")))
+            files.append(("m/stock.ko", stock))
+        if "kexec" in want.extras:
+            inner = self.machine.dir / f"inner-{self.kernel}.cpio"
+            needs = {name: kernel.module(name) for name in kernel.load_order(["hv_vmbus", "hv_balloon"])}
+            l2_image(needs | {"hv_vmbus": self.driver_file(which)}, {}, inner)
+            files += [("sbin/kexec", KEXEC), ("boot/vmlinuz", kernel.vmlinuz), ("boot/initrd", inner)]
+            files += [(str(path).lstrip("/"), path) for path in libraries(KEXEC)]
+        return dataclasses.replace(want, kernel=self.kernel, extra_modules=tuple(modules), files=tuple(files))
+
     def boot(self, want: Setup, which: str = "") -> Guest:
         """Boot a guest in place of the present one."""
         self.drop()
-        want = dataclasses.replace(want, kernel=self.kernel)
+        want = self._with_extras(want, which)
         self.guest = boot(self.machine, want, self.driver_file(which))
         return self.guest
 
     def boot_plain(self, want: Setup) -> Guest:
-        """Boot a machine that is not Hyper-V in place of the present guest."""
-        self.drop()
+        """Boot a machine that is not Hyper-V, beside the present guest."""
+        self.drop_plain()
         self._plain += 1
-        want = dataclasses.replace(want, kernel=self.kernel)
-        self.guest = boot_plain(want, self.driver_file(), self.machine.dir / f"plain{self._plain}")
-        return self.guest
+        want = self._with_extras(want, "")
+        self.plain = boot_plain(want, self.driver_file(), self.machine.dir / f"plain{self._plain}")
+        return self.plain
 
     def guest_for(self, want: Setup, fresh: bool) -> Guest:
         """The present guest if it was booted so, else a new one."""
@@ -121,9 +150,16 @@ class Environment:
 
     def drop(self) -> None:
         """End the present guest."""
+        self.drop_plain()
         if self.guest:
             self.guest.close()
         self.guest = self._setup = None
+
+    def drop_plain(self) -> None:
+        """End the machine of boot_plain()."""
+        if self.plain:
+            self.plain.close()
+        self.plain = None
 
 
 class Report:
@@ -138,7 +174,7 @@ class Report:
         self.number += 1
         print(f"{verdict} {self.number} - {kernel} {name} ({seconds:.0f} s){note}", flush=True)
 
-    def keep(self, env: Environment, label: str, text: str, shown: bool = True) -> None:
+    def keep(self, env: Environment, label: str, text: str, shown: bool = True, lost: Path | None = None) -> None:
         """Keep what explains a failure, and show the end of it."""
         into = self.logs / f"{self.number + 1:02d}-{env.kernel}-{label}"
         into.mkdir(parents=True, exist_ok=True)
@@ -146,11 +182,16 @@ class Report:
         lines = text.rstrip().splitlines()
         if len(lines) > 40:
             lines = [*lines[:40], f"... {len(lines) - 40} more lines"]
-        if env.guest:
-            for name in ("console", "trace", "qemu.log"):
-                if (env.guest.dir / name).exists():
-                    shutil.copy(env.guest.dir / name, into / name)
-            lines += ["-- end of the guest's console:", *env.guest.console().splitlines()[-25:]]
+        guest = env.plain or env.guest
+        where = lost or (guest and guest.dir)
+        for name in ("console", "trace", "qemu.log"):
+            if where and (where / name).exists():
+                shutil.copy(where / name, into / name)
+        if guest:
+            lines += ["-- end of the guest's console:", *guest.console().splitlines()[-25:]]
+            status = guest.machine.ended(guest.dir) if guest.machine else None
+            if status is not None:
+                lines.append(f"-- the guest's QEMU ended, status {status} (0: its firmware or kernel did it, or a triple fault)")
             if (into / "qemu.log").exists():
                 # Every UNLOAD is followed by a message that this host does not know; it says so each time.
                 said = [line for line in (into / "qemu.log").read_text(errors="replace").splitlines()
@@ -164,17 +205,19 @@ class Report:
 
 def _attempt(env: Environment, item: Case) -> None:
     if item.setup is None:
-        env.drop()
+        if not item.beside:
+            env.drop()
         item.run(env)
     else:
         guest = env.guest_for(item.setup, item.fresh)
         guest.expected = []
         item.run(guest)
-    if env.guest:
-        complaints = env.guest.complaints()
+    for guest in (env.plain, env.guest):
+        complaints = guest.complaints() if guest else []
         if complaints:
             raise AssertionError("the guest's console has:\n" + "\n".join(complaints))
-    if item.setup is None:
+    env.drop_plain()
+    if item.setup is None and not item.beside:
         env.drop()
 
 
@@ -191,10 +234,10 @@ def run_case(env: Environment, item: Case, report: Report) -> None:
             return
         except BootLost as lost:
             if attempt < BOOT_TRIES:
-                report.keep(env, f"{item.name}-boot{attempt}", str(lost), shown=False)
+                report.keep(env, f"{item.name}-boot{attempt}", str(lost), shown=False, lost=lost.dir)
                 print(f"# {env.kernel} {item.name}: boot retried ({lost})", flush=True)
             else:
-                report.keep(env, item.name, f"no boot reached init in {BOOT_TRIES} tries: {lost}")
+                report.keep(env, item.name, f"no boot reached init in {BOOT_TRIES} tries: {lost}", lost=lost.dir)
             # A machine whose L2 is lost may itself be ill: start over from the outermost level.
             env.drop()
             env.machine.stop()
@@ -219,16 +262,23 @@ def run_case(env: Environment, item: Case, report: Report) -> None:
 
 
 def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path) -> Report:
-    """Run the cases that apply; return the counts."""
+    """Run the cases that apply; return the counts. The plan line at the end tells what should have been run."""
     shutil.rmtree(logs, ignore_errors=True)
     report = Report(logs)
-    for kernel in kernels:
-        items = [item for item in CASES
-                 if kernel in item.kernels and driver in item.drivers and re.search(pattern, item.name)]
-        if not items:
-            continue
-        setup("tools")
-        with Environment(kernel, driver) as env:
-            for item in items:
-                run_case(env, item, report)
+    wanted = {kernel: [item for item in CASES
+                       if kernel in item.kernels and driver in item.drivers and re.search(pattern, item.name)]
+              for kernel in kernels}
+    print("KTAP version 1", flush=True)
+    try:
+        for kernel, items in wanted.items():
+            if not items:
+                continue
+            setup("tools")
+            with Environment(kernel, driver) as env:
+                for item in items:
+                    run_case(env, item, report)
+    finally:
+        counts = f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped"
+        print(f"# real host, {driver} hv_vmbus: {counts}")
+        print(f"1..{sum(map(len, wanted.values()))}", flush=True)
     return report
