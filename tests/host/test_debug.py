@@ -1,7 +1,7 @@
 """The kernel with KASAN, UBSAN, lockdep and kmemleak as the guest: what they say of all that the driver does.
 
-Every case fails if the console has a report. All but the reloads share a boot, so the one that loads hv_balloon for
-good comes last.
+Every case fails if the console has a report. All share a boot, so the one that loads hv_balloon for good
+comes last.
 """
 
 import re
@@ -13,8 +13,6 @@ from test_device import DRIVER, device, with_balloon
 from test_load import UNLOADS, reload_many
 
 SETUP = Setup(extras=("test-modules",))
-# Two emulated processors lose this guest now and then within 50 reloads, without a word and with the stock module too.
-RELOADS_SETUP = Setup(extras=("test-modules",), smp=1)
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
 RELOADS = 50
 REBINDS = 5
@@ -36,7 +34,7 @@ def lockdep_is_on(guest: Guest) -> bool:
     return bool(re.search(r"debug_locks: +1$", guest.sh("cat /proc/lockdep_stats"), re.M))
 
 
-@case(setup=RELOADS_SETUP, kernels=("debug",))
+@case(setup=SETUP, kernels=("debug",))
 def reloads_leak_nothing(guest: Guest) -> None:
     """50 loads and removals: the host sees each UNLOAD, nothing is lost."""
     without_bus(guest)

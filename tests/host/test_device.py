@@ -110,11 +110,11 @@ def balloon_moves_memory(guest: Guest) -> None:
     assert guest.opened_at is not None
     time.sleep(max(0.0, guest.opened_at + HOST_WAIT + 3 - time.monotonic()))
     before = memory_free(guest)
-    guest.monitor("balloon 384")
+    guest.balloon(384)
     guest.wait_for(lambda: "actual=384" in guest.monitor("info balloon"), 60, "the host never had its memory")
     guest.wait_for(lambda: 120 <= before - memory_free(guest) <= 140, 20,
                    f"free memory went from {before} to {memory_free(guest)} MB, not by 128")
-    guest.monitor("balloon 512")
+    guest.balloon(512)
     guest.wait_for(lambda: "actual=512" in guest.monitor("info balloon"), 60, "the host never gave its memory back")
     guest.wait_for(lambda: abs(before - memory_free(guest)) <= 8, 20,
                    f"free memory was {before} and is {memory_free(guest)} MB again")

@@ -100,16 +100,13 @@ MEMORY = r"""sync; sleep 0.5; echo 3 >/proc/sys/vm/drop_caches
 for cache in /sys/kernel/slab/*/shrink; do echo 1 >$cache; done 2>/dev/null
 cat /proc/sys/vm/stat_refresh
 awk '/^(MemFree|Cached|Buffers|AnonPages|KernelStack|PageTables|Slab|Percpu):/ { s += $2 }
-	$1 == "count:" { s += 4 * $2 } END { print "pages", s }' /proc/meminfo /proc/zoneinfo
-awk 'NR > 2 { print $1, $2 }' /proc/slabinfo"""
+	$1 == "count:" { s += 4 * $2 } END { print s }' /proc/meminfo /proc/zoneinfo"""
 WARM_UP, BATCH, LIMIT = 10, 25, 150
 
 
-def memory_now(guest: Guest) -> dict[str, int]:
-    """kB accounted for (the most of several readings: what is under way is in none), and objects in use by slab cache."""
-    readings = [dict(line.split() for line in guest.sh(MEMORY).splitlines()) for _ in range(3)]
-    fewest = {name: min(int(reading.get(name, 0)) for reading in readings) for name in readings[-1]}
-    return fewest | {"pages": max(int(reading["pages"]) for reading in readings)}
+def memory_now(guest: Guest) -> int:
+    """kB accounted for; the most of several readings, since what is under way is in none."""
+    return max(int(guest.sh(MEMORY).split()[-1]) for _ in range(3))
 
 
 def reload_many(guest: Guest, count: int, per: float = 4.0) -> None:
@@ -122,7 +119,7 @@ def reload_many(guest: Guest, count: int, per: float = 4.0) -> None:
 
 @case()
 def reloads_without_loss(guest: Guest) -> None:
-    """60 loads and removals: the host sees each UNLOAD, and neither a page nor an object a reload is lost."""
+    """60 loads and removals: the host sees each UNLOAD, and no page a reload is lost (objects: reloads_leak_nothing)."""
     remove(guest)
     mark = guest.mark()
     reload_many(guest, WARM_UP)
@@ -133,14 +130,9 @@ def reloads_without_loss(guest: Guest) -> None:
         for _ in range(2):
             reload_many(guest, BATCH)
             states.append(memory_now(guest))
-        losses.append(states[-3]["pages"] - states[-1]["pages"])
+        losses.append(states[-3] - states[-1])
         note(f"{guest.kernel.name}: {losses[-1]} kB lost in {2 * BATCH} reloads")
     done = WARM_UP + BATCH * (len(states) - 1)
     unloads = len(re.findall(UNLOADS, guest.trace(mark)))
     assert unloads == done, f"the host saw {unloads} UNLOADs of {done}"
     assert min(losses) < LIMIT, f"{losses} kB lost, each in {2 * BATCH} reloads (a page each: {8 * BATCH})"
-    # An object a reload makes a cache grow in every batch.
-    growth = {name: [after.get(name, 0) - before.get(name, 0) for before, after in zip(states, states[1:])]
-              for name in states[0] if name != "pages"}
-    leaked = {name: counts for name, counts in growth.items() if min(counts) >= BATCH}
-    assert not leaked, f"objects more after each batch of {BATCH} reloads: {leaked}"

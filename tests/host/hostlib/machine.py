@@ -36,9 +36,11 @@ def end(process: subprocess.Popen | None) -> None:
 class Machine:
     """L0 and L1. Runs one L2 at a time, any number in a row."""
 
-    def __init__(self, icount: bool = False, smp: int = 2, memory: int = 3072) -> None:
+    def __init__(self, icount: bool = False, smp: int = 1, memory: int = 3072) -> None:
         self.icount = icount
-        self.smp = 1 if icount else smp
+        # One: with two, in two threads, guests die without a word now and then, before their init or after. The
+        # guest has two processors all the same, and two tests at a time use both of the machine's.
+        self.smp = smp
         self.memory = memory
         self.dir = Path(tempfile.mkdtemp(prefix="hv_vmbus."))
         self.process: subprocess.Popen | None = None
@@ -86,10 +88,9 @@ class Machine:
             "-device", "virtio-9p-pci,fsdev=run,mount_tag=run",
             "-device", "virtio-serial-pci",
         ]
+        argv += ["-accel", "tcg,thread=single"]
         if self.icount:
-            argv += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
-        else:
-            argv += ["-accel", "tcg,thread=multi"]
+            argv += ["-icount", "shift=0,sleep=off"]
         theirs = []
         for number, name in enumerate(PORTS, 1):
             ours, other = socket.socketpair()
