@@ -489,19 +489,7 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 		memcpy(msg.userdata, userdata, userdatalen);
 
 	vmbus_request_init(&req, CHANNELMSG_OPENCHANNEL_RESULT, msg.child_relid, msg.openid);
-	err = vmbus_request_begin(&req);
-	if (err)
-		return err;
-	if (READ_ONCE(chan->ch.rescind)) {
-		vmbus_request_abort(&req);
-		return -ENODEV;
-	}
-	err = vmbus_post(&msg, sizeof(msg));
-	if (err) {
-		vmbus_request_abort(&req);
-		return err;
-	}
-	err = vmbus_request_wait(&req, vmbus_deadlines.request);
+	err = vmbus_request_call(&req, &chan->ch, &msg, sizeof(msg), vmbus_deadlines.request);
 	if (err == -ETIMEDOUT)
 		post_close(chan);	/* should it open after all */
 	if (!err && req.reply.open_result.status) {
@@ -845,19 +833,7 @@ int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
 		return vmbus_post(&msg, sizeof(msg));
 
 	vmbus_request_init(&req, CHANNELMSG_MODIFYCHANNEL_RESPONSE, msg.child_relid, 0);
-	err = vmbus_request_begin(&req);
-	if (err)
-		return err;
-	if (READ_ONCE(channel->rescind)) {
-		vmbus_request_abort(&req);
-		return -ENODEV;
-	}
-	err = vmbus_post(&msg, sizeof(msg));
-	if (err) {
-		vmbus_request_abort(&req);
-		return err;
-	}
-	err = vmbus_request_wait(&req, vmbus_deadlines.request);
+	err = vmbus_request_call(&req, channel, &msg, sizeof(msg), vmbus_deadlines.request);
 	if (!err && req.reply.modify_response.status)
 		err = -EINVAL;
 	return err;

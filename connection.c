@@ -281,23 +281,27 @@ int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms)
 }
 
 /**
- * vmbus_request_call() - begin, post and wait, for requests about no channel
+ * vmbus_request_call() - begin, post and wait
  * @req: initialised request
+ * @channel: channel it is about, or NULL; a rescinded one is not asked for
  * @msg: the message
  * @len: its bytes
  * @timeout_ms: deadline of the answer
  *
  * Return: as vmbus_request_begin(), vmbus_post(), vmbus_request_wait().
  */
-int vmbus_request_call(struct vmbus_request *req, const void *msg, size_t len,
-		       unsigned int timeout_ms)
+int vmbus_request_call(struct vmbus_request *req, const struct vmbus_channel *channel,
+		       const void *msg, size_t len, unsigned int timeout_ms)
 {
 	int err;
 
 	err = vmbus_request_begin(req);
 	if (err)
 		return err;
-	err = vmbus_post(msg, len);
+	if (channel && READ_ONCE(channel->rescind))
+		err = -ENODEV;
+	else
+		err = vmbus_post(msg, len);
 	if (err) {
 		vmbus_request_abort(req);
 		return err;
@@ -634,7 +638,8 @@ bool vmbus_unload(void)
 	/* Before 3.0 there is no such message: the host is never told. */
 	if (vmbus_proto_version >= VERSION_WIN8_1) {
 		vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
-		err = vmbus_request_call(&req, &msg, sizeof(msg), vmbus_deadlines.unload);
+		err = vmbus_request_call(&req, NULL, &msg, sizeof(msg),
+					 vmbus_deadlines.unload);
 	}
 	set_state(VMBUS_DISCONNECTED);
 	vmbus_request_cancel(0, -ESHUTDOWN);

@@ -169,20 +169,8 @@ static int teardown(struct vmbus_chan *chan, u32 handle)
 	int err;
 
 	vmbus_request_init(&req, CHANNELMSG_GPADL_TORNDOWN, vmbus_chan_relid(chan), handle);
-	err = vmbus_request_begin(&req);
-	if (err)
-		return err;
+	err = vmbus_request_call(&req, &chan->ch, &msg, sizeof(msg), vmbus_deadlines.request);
 	/* A rescinded channel has no GPADLs, and its host may not answer. */
-	if (READ_ONCE(chan->ch.rescind)) {
-		vmbus_request_abort(&req);
-		return 0;
-	}
-	err = vmbus_post(&msg, sizeof(msg));
-	if (err) {
-		vmbus_request_abort(&req);
-		return err;
-	}
-	err = vmbus_request_wait(&req, vmbus_deadlines.request);
 	return err == -ENODEV ? 0 : err;
 }
 

@@ -235,8 +235,8 @@ void vmbus_unload_crashed(void);
 int vmbus_post(const void *msg, size_t len);
 void vmbus_request_init(struct vmbus_request *req,
 			enum vmbus_channel_message_type answer, u32 relid, u32 id);
-int vmbus_request_call(struct vmbus_request *req, const void *msg, size_t len,
-		       unsigned int timeout_ms);
+int vmbus_request_call(struct vmbus_request *req, const struct vmbus_channel *channel,
+		       const void *msg, size_t len, unsigned int timeout_ms);
 int vmbus_request_begin(struct vmbus_request *req);
 int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms);
 void vmbus_request_abort(struct vmbus_request *req);
