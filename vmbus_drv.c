@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The Linux side: module, bus type, devices, interrupt entry, CPU hotplug, the
- * ways down (kexec, panic).
+ * The Linux side: start and stop, bus type, devices, interrupt entry, CPU
+ * hotplug, the ways down (kexec, panic).
  *
- * Actions: init and exit of the module; the driver core's calls for devices;
+ * Actions: start and stop; the driver core's calls for devices;
  * interrupts on every CPU; the message work of each CPU; CPUs coming and going.
  * The ways down can start at any moment.
  *
@@ -40,11 +40,6 @@ struct message_work {
 static DEFINE_PER_CPU(struct message_work, message_work);
 static struct workqueue_struct *message_wq;
 static enum cpuhp_state online_state;
-
-static uint max_version = VERSION_WIN10_V5_3;
-module_param(max_version, uint, 0444);
-MODULE_PARM_DESC(max_version,
-		 "Highest VMBus protocol version to negotiate, (major << 16) | minor");
 
 /* ---- interrupts ---- */
 
@@ -411,7 +406,7 @@ static const struct vmbus_host_upcalls upcalls = {
 	.crash = vmbus_unload_crashed,
 };
 
-/* ---- module ---- */
+/* ---- start and stop ---- */
 
 static int bus_init(void)
 {
@@ -456,11 +451,22 @@ static void disconnect(void)
 	vmbus_disconnect(confirmed);
 }
 
-static int __init vmbus_init(void)
+/**
+ * vmbus_start() - connect to a host, add its devices
+ * @host: the host, used until vmbus_stop()
+ * @max_version: highest protocol version to offer, (major << 16) | minor
+ *
+ * Context: process, sleeps, up to the deadlines of the connection; once until
+ * vmbus_stop().
+ * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
+ * errors of vmbus_connect(), of vmbus_channels_request() and of the driver
+ * core. After an error nothing is left behind but what was said to be leaked.
+ */
+int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 {
 	int err;
 
-	vmbus_host_set(&vmbus_hyperv_host);
+	vmbus_host_set(host);
 	err = vmbus_host->attach(&upcalls);
 	if (err)
 		goto unset_host;
@@ -512,7 +518,13 @@ unset_host:
 	return err;
 }
 
-static void __exit vmbus_exit(void)
+/**
+ * vmbus_stop() - remove all devices, end the connection
+ *
+ * Context: process, sleeps, up to the deadlines of closing and unloading; no
+ * driver is registered any more.
+ */
+void vmbus_stop(void)
 {
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();
@@ -525,10 +537,3 @@ static void __exit vmbus_exit(void)
 	/* Channels and requests are freed after a grace period. */
 	rcu_barrier();
 }
-
-module_init(vmbus_init);
-module_exit(vmbus_exit);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("VMBus bus driver for Linux guests on Hyper-V");
-MODULE_VERSION("0.1.0");

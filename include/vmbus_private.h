@@ -303,5 +303,7 @@ void vmbus_root_exit(void);
 
 /* vmbus_drv.c */
 extern struct bus_type vmbus_bus_type;
+int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
+void vmbus_stop(void);
 
 #endif /* _VMBUS_PRIVATE_H */
