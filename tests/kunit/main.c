@@ -17,10 +17,7 @@ static char *except;
 module_param(except, charp, 0444);
 MODULE_PARM_DESC(except, "suites not to run, separated by commas");
 
-#define SUITE(name)	&name##_suite,
-static struct kunit_suite * const all[] = { VMBUS_SUITES };
-#undef SUITE
-
+static struct kunit_suite * const all[] = { VMBUS_SUITE_POINTERS };
 static struct kunit_suite *chosen[ARRAY_SIZE(all)];
 static int nr_chosen;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The suites, as Kbuild lists them: VMBUS_SUITES is SUITE(name) for each.
+ * The suites, as Kbuild lists them.
  *
  * They are not registered by kunit_test_suites(): KUnit of 6.1 runs those before
  * the module has its parameters, its directory in sysfs and its constructors.
@@ -11,8 +11,6 @@
 
 #include <kunit/test.h>
 
-#define SUITE(name)	extern struct kunit_suite name##_suite;
-VMBUS_SUITES
-#undef SUITE
+extern struct kunit_suite VMBUS_SUITES;
 
 #endif /* _VMBUS_KUNIT_SUITES_H */
