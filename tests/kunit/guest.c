@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "guest.h"
+
+void guest_callback(void *context)
+{
+	struct guest_chan *guest = context;
+	u32 len;
+	u64 id;
+	int err;
+
+	atomic_inc(&guest->callbacks);
+	while (guest->reads) {
+		err = vmbus_recvpacket(guest->ch, guest->last, sizeof(guest->last), &len, &id);
+		if (err)
+			guest->error = err;
+		if (err || !len)
+			return;
+		guest->last_len = len;
+		guest->last_id = id;
+		/* Whoever waits for the count finds the packet. */
+		smp_mb__before_atomic();
+		atomic_inc(&guest->received);
+	}
+}
+
+int guest_open_size(struct kunit *test, struct guest_chan *guest, struct sim_chan *host, u32 size)
+{
+	guest->host = host;
+	guest->ch = sim_guest_channel(test, host);
+	return vmbus_open(guest->ch, size, size, NULL, 0, guest_callback, guest);
+}
+
+void guest_open(struct kunit *test, struct guest_chan *guest, struct sim_chan *host)
+{
+	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, GUEST_RING), 0);
+}
+
+int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id)
+{
+	return vmbus_sendpacket(guest->ch, (void *)payload, len, id, VM_PKT_DATA_INBAND, 0);
+}

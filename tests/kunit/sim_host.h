@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The simulated host: an implementation of struct vmbus_host_ops with a model
+ * of the protocol behind it, and what tests do with it.
+ *
+ * The host is one thread. Guest messages are queued to it by post_message(),
+ * signals wake it; it answers as a good host of the asked version does, unless
+ * a rule says otherwise. Messages and events reach the driver through its
+ * interrupt entry, in hard interrupt context on the CPU they are for.
+ *
+ * What the guest does wrong is recorded; sim_stop() fails the test for it.
+ *
+ * Locks: sim_lock() is the model's mutex: tests take it to look at or change
+ * channels and rings; hooks and VSPs run with it held. Functions named *_locked
+ * expect it, the others take it.
+ */
+#ifndef _SIM_HOST_H
+#define _SIM_HOST_H
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/types.h>
+#include <linux/uuid.h>
+
+#include "sim_wire.h"
+
+struct sim_chan;
+
+/* One direction of an open channel, as the host maps it. */
+struct sim_ring {
+	struct sim_ring_header *header;	/* shared with the guest */
+	u8 *data;
+	u32 size;		/* of data, bytes */
+	u32 pos;		/* the host's own index */
+};
+
+/**
+ * struct sim_vsp - what the host's device does with its channel
+ * @opened: the guest opened it, the result has not been sent; may be NULL
+ * @signalled: the guest signalled it, or there may be something to do
+ * @closed: the guest closed it; may be NULL
+ *
+ * All run in the host's thread, with the model locked.
+ */
+struct sim_vsp {
+	void (*opened)(struct sim_chan *chan);
+	void (*signalled)(struct sim_chan *chan);
+	void (*closed)(struct sim_chan *chan);
+};
+
+extern const struct sim_vsp sim_manual;		/* does nothing; the test reads and writes */
+extern const struct sim_vsp sim_echo;		/* inband: sent back; else a completion if asked for */
+extern const struct sim_vsp sim_complete;	/* a completion for each packet that asks for one */
+extern const struct sim_vsp sim_sink;		/* reads everything, answers nothing */
+extern const struct sim_vsp sim_source;		/* writes chan->source_left packets as room comes */
+extern const struct sim_vsp sim_opener;		/* a packet with a u32: offers so many sub-channels */
+
+/**
+ * struct sim_chan - the host's idea of a channel
+ *
+ * Set by tests before it is offered: @type .. @source_size. @type decides the
+ * device (sim_type_*); @user is the test's.
+ */
+struct sim_chan {
+	u32 relid;
+	guid_t type;
+	guid_t instance;
+	u16 sub;
+	u16 flags;
+	bool monitored;
+	u8 monitor_id;
+	const struct sim_vsp *vsp;
+	u32 source_left;	/* sim_source: packets to write */
+	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
+	void *user;
+
+	bool offered;
+	bool rescinded;
+	bool released;		/* RELID_RELEASED was received */
+	bool open;
+	bool modifying;		/* a MODIFYCHANNEL has no answer yet */
+	u32 open_id;
+	u32 ring_gpadl;
+	u32 target_vp;
+	u8 user_data[120];	/* of the last OPENCHANNEL */
+	u32 opens, closes, releases;
+	u32 interrupts;		/* to the guest */
+	u64 packets_in, bytes_in;	/* read by the VSP */
+	u64 packets_out;
+	void *pending;		/* of the VSP: an answer that found no room */
+	struct sim_ring in;	/* guest to host */
+	struct sim_ring out;	/* host to guest */
+};
+
+enum sim_action {
+	SIM_ANSWER,		/* as a good host */
+	SIM_DROP,		/* do it, never answer */
+	SIM_IGNORE,		/* the message was never seen */
+	SIM_HOLD,		/* do it, answer at sim_release_held() */
+	SIM_REFUSE,		/* do not do it, answer with the rule's status */
+	SIM_TWICE,		/* do it, answer twice */
+	SIM_WRONG_ID,		/* do it, answer for another open id, handle, relid */
+};
+
+/**
+ * struct sim_rule - an exception to good behaviour
+ * @type: of the guest's message (SIM_OPEN ...)
+ * @relid: channel it must concern, or 0 for any
+ * @skip: so many matching messages are answered normally first
+ * @times: so many are treated by this rule; 0 means all
+ * @action: how
+ * @status: for SIM_REFUSE; of CONTACT: 0 "not supported", else connection_state
+ *	with "supported"
+ * @delay_ms: the answer leaves so much later
+ * @hook: called in the host's thread before the message is handled, with the
+ *	model locked; @chan may be NULL
+ * @arg: for @hook
+ *
+ * The first rule that matches decides. GPADL rules with @type SIM_GPADL_HEADER
+ * are about the whole description, however many messages it has.
+ */
+struct sim_rule {
+	u32 type;
+	u32 relid;
+	u32 skip;
+	u32 times;
+	enum sim_action action;
+	u32 status;
+	u32 delay_ms;
+	void (*hook)(struct sim_chan *chan, void *arg);
+	void *arg;
+};
+
+/* Device types: one whose interrupts stay on CPU 0, one that is spread, an unknown one. */
+extern const guid_t sim_type_plain;	/* keyboard */
+extern const guid_t sim_type_perf;	/* SCSI */
+extern const guid_t sim_type_unknown;
+
+/* All versions that the driver speaks, worst first, for KUNIT_ARRAY_PARAM. */
+struct sim_version {
+	u32 version;
+	const char *name;
+};
+
+extern const struct sim_version sim_versions[];
+extern const unsigned int sim_nr_versions;
+const void *sim_versions_gen_params(const void *prev, char *desc);
+
+/* ---- the life of a test ---- */
+
+/*
+ * For the init of a suite: a fresh host of @version that offers nothing yet, a
+ * quarter of posts refused, short deadlines. The exit of the suite calls
+ * sim_stop(), which ends what runs and checks what has to hold after each test.
+ */
+int sim_init(struct kunit *test);
+void sim_exit(struct kunit *test);
+
+/* vmbus_start() with the host speaking up to @version; the errno. */
+int sim_start(struct kunit *test, u32 version);
+/* The same, and it must work. */
+void sim_start_ok(struct kunit *test, u32 version);
+/* vmbus_stop(), if it runs; then checks. */
+void sim_stop(struct kunit *test);
+/* The driver runs now. */
+bool sim_running(void);
+
+/* Tell sim_stop() what is intended: each call allows one kind for this test. */
+void sim_allow_violations(void);	/* the guest is provoked to break the protocol */
+void sim_allow_no_unload(void);		/* the UNLOAD is not expected */
+
+u32 sim_random(u32 below);		/* from the seed, any context */
+unsigned int sim_violations(void);
+
+/* ---- channels ---- */
+
+/*
+ * A channel with a free relid, or the given one; offered with the others after
+ * REQUESTOFFERS, or at once if the guest is past that. @type: NULL for plain.
+ */
+struct sim_chan *sim_add(struct kunit *test, const guid_t *type, const struct sim_vsp *vsp);
+struct sim_chan *sim_add_relid(struct kunit *test, u32 relid, const guid_t *type,
+			       const struct sim_vsp *vsp);
+struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary, u16 index,
+			     const struct sim_vsp *vsp);
+/* Prepare without offering; sim_offer() when it is ready. */
+struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
+			 const struct sim_vsp *vsp);
+struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
+				    const struct sim_vsp *vsp);
+void sim_offer(struct sim_chan *chan);
+void sim_offer_locked(struct sim_chan *chan);
+void sim_rescind(struct sim_chan *chan);
+void sim_rescind_locked(struct sim_chan *chan);
+/* Offers a released channel's device again, under the same relid, a new sim_chan state. */
+void sim_reoffer(struct sim_chan *chan);
+struct sim_chan *sim_chan_locked(u32 relid);
+
+/* The driver's channel of a relid with a device, waited for; fails the test if it never comes. */
+struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *chan);
+/* Its directory and device are gone and the relid is released. */
+bool sim_gone(struct sim_chan *chan);
+
+/* ---- scripting ---- */
+
+void sim_rule(const struct sim_rule *rule);
+void sim_clear_rules(void);
+unsigned int sim_release_held(void);	/* how many answers left */
+void sim_busy(unsigned int percent);	/* of posts refused with -EAGAIN; 25 at first */
+/* The next @times posts of @type (0: any) fail with @err; -EAGAIN, -ENOTCONN, -EIO. 0 times: all. */
+void sim_fail_posts(u32 type, int err, unsigned int times);
+void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.0 */
+void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
+void sim_message_cpu(unsigned int cpu);	/* where messages are delivered; 0 at first */
+void sim_mute(bool mute);		/* deliver, but interrupt nobody */
+void sim_fail_synic_up(unsigned int cpu, int err);
+void sim_fail_attach(int err);
+void sim_use_visibility(bool use);	/* the host has set_visible(); before sim_start() */
+void sim_fail_visible(unsigned int after, bool visible);	/* the nth such call from now on fails */
+unsigned long sim_visible_pages(void);
+
+/* ---- messages and events ---- */
+
+/* A VMBus message to the guest, any bytes, up to 240; goes behind what waits. */
+void sim_send(const void *payload, u32 len);
+/* Any SynIC message in a CPU's slot; @size may lie. */
+void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len);
+/* Builds and sends one. */
+void sim_send_relid(u32 type, u32 relid);
+void sim_send_result(u32 type, u32 relid, u32 id, u32 status);
+void sim_send_offer(const struct sim_chan *chan);
+void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg);
+/* All that was sent has been fetched and handled by the driver. */
+void sim_drain(struct kunit *test);
+/* Sets the event flag and interrupts the CPU, whatever the state. */
+void sim_event(unsigned int cpu, u32 relid);
+/* Interrupts the channel's target if it is open; counted. */
+void sim_interrupt_locked(struct sim_chan *chan);
+
+/* Signals from the guest about a channel so far. */
+unsigned int sim_signals(const struct sim_chan *chan);
+
+/* Messages of a type so far in this test, from the guest and to it. */
+unsigned int sim_received(u32 type);
+unsigned int sim_sent(u32 type);
+/* The @nth (from 0) message of a type from the guest; bytes, 0 if there is none. */
+u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
+unsigned int sim_gpadls(void);		/* that exist now */
+u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
+u32 sim_connection_id(void);
+unsigned int sim_timers(void);		/* timer messages given to timer_expired() */
+void sim_upcall_crash(void);
+void sim_upcall_kexec(void);
+
+/* ---- rings, all with the model locked ---- */
+
+void sim_lock(void);
+void sim_unlock(void);
+
+/*
+ * Reads one packet, header and payload, into @buffer. Return: its bytes; 0 if
+ * there is none; -EMSGSIZE if @size is too small; -EPROTO, recorded, if the
+ * guest wrote nonsense. The room is given back, the guest signalled as due.
+ */
+int sim_read(struct sim_chan *chan, void *buffer, u32 size);
+/* Packets and bytes that wait to be read. */
+u32 sim_readable(const struct sim_chan *chan);
+
+/*
+ * Writes one packet and signals as due. Return: 0; -EAGAIN if the ring is full,
+ * then pending_send asks for room.
+ */
+int sim_write(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id, const void *payload,
+	      u32 len);
+/* With a header of @extra bytes after the descriptor (xfer pages, GPA ranges). */
+int sim_write_ext(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id, const void *header,
+		  u32 extra, const void *payload, u32 len);
+/* The same without signalling; returns 1 if a signal would be due. */
+int sim_write_quiet(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id,
+		    const void *payload, u32 len);
+/* Raw bytes at the host's index of the ring to the guest, wrapping; index not moved. */
+void sim_poke(struct sim_chan *chan, u32 at, const void *bytes, u32 len);
+void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len);
+
+/* ---- waiting ---- */
+
+#define SIM_PATIENCE_MS		20000
+
+/* Polls until @cond; its value in the end. */
+#define sim_wait(cond)							\
+({									\
+	unsigned long sim_end = jiffies + msecs_to_jiffies(SIM_PATIENCE_MS);	\
+	bool sim_ok;							\
+									\
+	while (!(sim_ok = (cond)) && time_before(jiffies, sim_end))	\
+		usleep_range(500, 1000);				\
+	sim_ok || (cond);						\
+})
+
+#endif /* _SIM_HOST_H */

@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The hypervisor below the simulated host: message slots and event flags of
+ * each processor, interrupts, posts and signals of the guest, visible pages.
+ *
+ * machine.lock protects all of it; it nests in everything and nothing nests in
+ * it. The host's thread takes posts and signals out one after the other.
+ */
+#include <linux/cpu.h>
+#include <linux/io.h>
+#include <linux/irq_work.h>
+#include <linux/kthread.h>
+#include <linux/prandom.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/spinlock.h>
+#include <linux/vmalloc.h>
+
+#include "../../include/vmbus_host.h"
+#include "sim_internal.h"
+
+/* Posts that wait for the host; a full queue refuses more, as real hosts do. */
+#define INBOX	64
+
+/* Numbers of VPs are not those of CPUs, so that nobody confuses them. */
+#define FIRST_VP	0x10
+
+/* The test machine has less than 16 GiB. */
+#define MAX_PFN	(1UL << (34 - PAGE_SHIFT))
+
+#define SYNIC_FREE	0
+#define SYNIC_VMBUS	1
+
+struct vp {
+	unsigned int cpu;
+	struct sim_slot *slot;
+	unsigned long *events;
+	bool up;
+	int up_error;
+	struct list_head queue;
+	call_single_data_t csd;
+	struct irq_work work;
+};
+
+static struct {
+	spinlock_t lock;	/* everything here */
+	const struct vmbus_host_upcalls *upcalls;
+	struct task_struct *thread;
+	wait_queue_head_t wake;
+	struct rnd_state random;
+	unsigned int busy_percent;
+	unsigned int message_cpu;
+	unsigned int timers;
+	bool mute;
+	bool no_contact_port;
+	int attach_error;
+	struct {
+		u32 type;
+		int err;
+		unsigned int left;
+		bool forever;
+	} fail;
+	struct sim_post inbox[INBOX];
+	unsigned int first, used;
+	unsigned long *signalled;	/* relids */
+	atomic_t signals[SIM_RELIDS];
+	unsigned int sent[SIM_NR_TYPES];
+	unsigned long *visible;
+	unsigned long nr_visible;
+	struct {
+		unsigned int after;
+		bool visible;
+	} fail_visible;
+} machine;
+
+static DEFINE_PER_CPU(struct vp, vps);
+
+u32 sim_random(u32 below)
+{
+	unsigned long flags;
+	u32 value;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	value = prandom_u32_state(&machine.random) % below;
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return value;
+}
+
+/* ---- interrupts ---- */
+
+static void enter_driver(struct irq_work *work)
+{
+	const struct vmbus_host_upcalls *upcalls = READ_ONCE(machine.upcalls);
+
+	if (upcalls)
+		upcalls->interrupt();
+}
+
+/* On the CPU itself: the interrupt proper is one that the CPU sends itself. */
+static void interrupt_here(void *info)
+{
+	struct vp *vp = info;
+
+	irq_work_queue(&vp->work);
+}
+
+static void interrupt(struct vp *vp)
+{
+	lockdep_assert_held(&machine.lock);
+	/* If one is on its way already, it will see what this one is about. */
+	if (vp->up && !machine.mute)
+		smp_call_function_single_async(vp->cpu, &vp->csd);
+}
+
+static void deliver(struct vp *vp)
+{
+	struct sim_message *msg;
+
+	lockdep_assert_held(&machine.lock);
+	if (!vp->up || vp->slot->type != SYNIC_FREE || list_empty(&vp->queue))
+		return;
+	msg = list_first_entry(&vp->queue, struct sim_message, node);
+	list_del(&msg->node);
+	memcpy(vp->slot->payload, msg->payload, sizeof(msg->payload));
+	vp->slot->size = msg->size;
+	vp->slot->flags = !list_empty(&vp->queue);
+	/* The type says that the rest is there. */
+	smp_wmb();
+	WRITE_ONCE(vp->slot->type, msg->synic_type);
+	kfree(msg);
+	interrupt(vp);
+}
+
+/* Takes over @msg. */
+void sim_transmit(unsigned int cpu, struct sim_message *msg)
+{
+	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	list_add_tail(&msg->node, &vp->queue);
+	deliver(vp);
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+void sim_count_sent(u32 type)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	if (type < SIM_NR_TYPES)
+		machine.sent[type]++;
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+unsigned int sim_sent(u32 type)
+{
+	return READ_ONCE(machine.sent[type]);
+}
+
+void sim_transmit_vmbus(const void *payload, u32 len)
+{
+	struct sim_message *msg = kzalloc(sizeof(*msg), GFP_KERNEL | __GFP_NOFAIL);
+
+	msg->synic_type = SYNIC_VMBUS;
+	msg->size = len;
+	memcpy(msg->payload, payload, len);
+	sim_transmit(READ_ONCE(machine.message_cpu), msg);
+}
+
+void sim_send(const void *payload, u32 len)
+{
+	const struct sim_header *header = payload;
+
+	if (len >= sizeof(*header))
+		sim_count_sent(header->type);
+	sim_transmit_vmbus(payload, len);
+}
+
+void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len)
+{
+	struct sim_message *msg = kzalloc(sizeof(*msg), GFP_KERNEL | __GFP_NOFAIL);
+
+	msg->synic_type = type;
+	msg->size = size;
+	memcpy(msg->payload, payload, len);
+	sim_transmit(cpu, msg);
+}
+
+void sim_event(unsigned int cpu, u32 relid)
+{
+	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	set_bit(relid, vp->events);
+	interrupt(vp);
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+bool sim_vp_up(u32 vp, unsigned int *cpu)
+{
+	*cpu = vp - FIRST_VP;
+	return vp >= FIRST_VP && *cpu < nr_cpu_ids && cpu_possible(*cpu) &&
+	       READ_ONCE(per_cpu(vps, *cpu).up);
+}
+
+static bool all_fetched(void)
+{
+	unsigned long flags;
+	bool fetched = true;
+	unsigned int cpu;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	for_each_possible_cpu(cpu) {
+		struct vp *vp = per_cpu_ptr(&vps, cpu);
+
+		fetched &= !vp->up || (list_empty(&vp->queue) && vp->slot->type == SYNIC_FREE);
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return fetched;
+}
+
+void sim_drain(struct kunit *test)
+{
+	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
+	unsigned int cpu;
+
+	/* A message is fetched after the one before it was handled. */
+	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
+	for_each_online_cpu(cpu)
+		sim_send_raw(cpu, SYNIC_VMBUS, sizeof(marker), &marker, sizeof(marker));
+	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
+}
+
+/* ---- struct vmbus_host_ops ---- */
+
+static int attach(const struct vmbus_host_upcalls *upcalls)
+{
+	if (machine.attach_error)
+		return machine.attach_error;
+	WRITE_ONCE(machine.upcalls, upcalls);
+	return 0;
+}
+
+static void nothing(void *info)
+{
+}
+
+static void detach(void)
+{
+	unsigned int cpu;
+
+	WRITE_ONCE(machine.upcalls, NULL);
+	on_each_cpu(nothing, NULL, 1);
+	for_each_possible_cpu(cpu)
+		irq_work_sync(&per_cpu(vps, cpu).work);
+}
+
+static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+{
+	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	unsigned long flags;
+
+	if (cpu != smp_processor_id())
+		sim_violation("synic_up of CPU %u on CPU %u", cpu, smp_processor_id());
+	if (vp->up_error)
+		return vp->up_error;
+	synic->message = (struct hv_message *)vp->slot;
+	synic->events = vp->events;
+	spin_lock_irqsave(&machine.lock, flags);
+	vp->up = true;
+	deliver(vp);
+	if (vp->slot->type != SYNIC_FREE || !bitmap_empty(vp->events, SIM_RELIDS))
+		interrupt(vp);
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return 0;
+}
+
+static void synic_down(unsigned int cpu)
+{
+	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	unsigned long flags;
+
+	if (cpu != smp_processor_id())
+		sim_violation("synic_down of CPU %u on CPU %u", cpu, smp_processor_id());
+	spin_lock_irqsave(&machine.lock, flags);
+	vp->up = false;
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+static int post_fault(u32 connection_id, u32 type)
+{
+	lockdep_assert_held(&machine.lock);
+	if (machine.fail.err && (!machine.fail.type || machine.fail.type == type) &&
+	    (machine.fail.forever || machine.fail.left)) {
+		if (!machine.fail.forever)
+			machine.fail.left--;
+		return machine.fail.err;
+	}
+	if (machine.no_contact_port && connection_id == 4)
+		return -ENOTCONN;
+	if (machine.used == INBOX ||
+	    prandom_u32_state(&machine.random) % 100 < machine.busy_percent)
+		return -EAGAIN;
+	return 0;
+}
+
+static int post_message(u32 connection_id, const void *payload, size_t len)
+{
+	const struct sim_header *header = payload;
+	struct sim_post *post;
+	unsigned long flags;
+	int err;
+
+	if (len < sizeof(*header) || len > SIM_PAYLOAD) {
+		sim_violation("post of %zu bytes", len);
+		return -EIO;
+	}
+	spin_lock_irqsave(&machine.lock, flags);
+	err = post_fault(connection_id, header->type);
+	if (!err) {
+		post = &machine.inbox[(machine.first + machine.used++) % INBOX];
+		post->connection_id = connection_id;
+		post->len = len;
+		memset(post->payload, 0, sizeof(post->payload));
+		memcpy(post->payload, payload, len);
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	if (!err)
+		wake_up(&machine.wake);
+	return err;
+}
+
+static void signal_event(u64 connection_id)
+{
+	u32 relid = connection_id & 0xfff;
+
+	/* The ids that offers carry: relid | sint << 12. */
+	if (connection_id >> 12 != SIM_SINT || !relid || relid >= SIM_RELIDS) {
+		sim_violation("signal of connection 0x%llx", connection_id);
+		return;
+	}
+	atomic_inc(&machine.signals[relid]);
+	sim_signal_again(relid);
+}
+
+unsigned int sim_signals(const struct sim_chan *chan)
+{
+	return atomic_read(&machine.signals[chan->relid]);
+}
+
+static void message_done(struct hv_message *message, u32 type)
+{
+	struct sim_slot *slot = (struct sim_slot *)message;
+	unsigned int cpu = smp_processor_id();
+	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	unsigned long flags;
+
+	if (vp->slot != slot) {
+		/* Legal for a crashed kernel alone, which tests play with mute. */
+		if (!machine.mute)
+			sim_violation("message of another CPU done on CPU %u", cpu);
+		for_each_possible_cpu(cpu)
+			if (per_cpu(vps, cpu).slot == slot)
+				vp = per_cpu_ptr(&vps, cpu);
+	}
+	spin_lock_irqsave(&machine.lock, flags);
+	if (slot->type != type || type == SYNIC_FREE)
+		sim_violation("end of message type 0x%x, the slot has 0x%x", type, slot->type);
+	slot->type = SYNIC_FREE;
+	deliver(vp);
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+static void timer_expired(struct hv_message *message)
+{
+	machine.timers++;
+	message_done(message, ((struct sim_slot *)message)->type);
+}
+
+static u32 vp_index(unsigned int cpu)
+{
+	return FIRST_VP + cpu;
+}
+
+static int set_visible(void *addr, int nr_pages, bool visible)
+{
+	unsigned long flags, pfn = virt_to_phys(addr) >> PAGE_SHIFT;
+	int err = 0;
+
+	might_sleep();
+	spin_lock_irqsave(&machine.lock, flags);
+	if (machine.fail_visible.after && machine.fail_visible.visible == visible &&
+	    !--machine.fail_visible.after)
+		err = -EIO;
+	for (; !err && nr_pages; nr_pages--, pfn++) {
+		if (visible == test_bit(pfn, machine.visible))
+			sim_violation("page 0x%lx made %s twice", pfn,
+				      visible ? "visible" : "private");
+		assign_bit(pfn, machine.visible, visible);
+		machine.nr_visible += visible ? 1 : -1;
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return err;
+}
+
+static const struct vmbus_host_ops plain_ops = {
+	.name = "simulated host",
+	.attach = attach,
+	.detach = detach,
+	.synic_up = synic_up,
+	.synic_down = synic_down,
+	.post_message = post_message,
+	.signal_event = signal_event,
+	.message_done = message_done,
+	.timer_expired = timer_expired,
+	.vp_index = vp_index,
+};
+
+static const struct vmbus_host_ops visible_ops = {
+	.name = "simulated host of private memory",
+	.attach = attach,
+	.detach = detach,
+	.synic_up = synic_up,
+	.synic_down = synic_down,
+	.post_message = post_message,
+	.signal_event = signal_event,
+	.message_done = message_done,
+	.timer_expired = timer_expired,
+	.vp_index = vp_index,
+	.set_visible = set_visible,
+};
+
+const struct vmbus_host_ops *sim_ops(void)
+{
+	return machine.visible ? &visible_ops : &plain_ops;
+}
+
+/* ---- the host's thread ---- */
+
+bool sim_next_post(struct sim_post *post)
+{
+	unsigned long flags;
+	bool found;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	found = machine.used;
+	if (found) {
+		*post = machine.inbox[machine.first];
+		machine.first = (machine.first + 1) % INBOX;
+		machine.used--;
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return found;
+}
+
+bool sim_next_signal(u32 *relid)
+{
+	*relid = find_first_bit(machine.signalled, SIM_RELIDS);
+	return *relid < SIM_RELIDS && test_and_clear_bit(*relid, machine.signalled);
+}
+
+void sim_signal_again(u32 relid)
+{
+	set_bit(relid, machine.signalled);
+	wake_up(&machine.wake);
+}
+
+void sim_wake(void)
+{
+	wake_up(&machine.wake);
+}
+
+static bool work_waits(void)
+{
+	return kthread_should_stop() || READ_ONCE(machine.used) ||
+	       !bitmap_empty(machine.signalled, SIM_RELIDS);
+}
+
+static int host_thread(void *unused)
+{
+	static struct sim_post post;
+	u32 relid;
+
+	while (!kthread_should_stop()) {
+		wait_event_interruptible_timeout(machine.wake, work_waits(),
+						 sim_answers_wait() ? 1 : HZ / 10);
+		mutex_lock(&sim_model);
+		while (sim_next_post(&post))
+			sim_handle_post(&post);
+		sim_send_due();
+		/* One round: a device that signals itself lets messages pass. */
+		if (sim_next_signal(&relid))
+			sim_handle_signal(relid);
+		mutex_unlock(&sim_model);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- what tests change ---- */
+
+void sim_busy(unsigned int percent)
+{
+	machine.busy_percent = percent;
+}
+
+void sim_fail_posts(u32 type, int err, unsigned int times)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	machine.fail.type = type;
+	machine.fail.err = err;
+	machine.fail.left = times;
+	machine.fail.forever = !times;
+	spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+void sim_no_contact_port(bool missing)
+{
+	machine.no_contact_port = missing;
+}
+
+void sim_message_cpu(unsigned int cpu)
+{
+	machine.message_cpu = cpu;
+}
+
+void sim_mute(bool mute)
+{
+	machine.mute = mute;
+}
+
+void sim_fail_synic_up(unsigned int cpu, int err)
+{
+	per_cpu(vps, cpu).up_error = err;
+}
+
+void sim_fail_attach(int err)
+{
+	machine.attach_error = err;
+}
+
+void sim_use_visibility(bool use)
+{
+	vfree(machine.visible);
+	machine.visible = use ? vzalloc(MAX_PFN / BITS_PER_BYTE) : NULL;
+	machine.nr_visible = 0;
+}
+
+void sim_fail_visible(unsigned int after, bool visible)
+{
+	machine.fail_visible.after = after;
+	machine.fail_visible.visible = visible;
+}
+
+unsigned long sim_visible_pages(void)
+{
+	return machine.nr_visible;
+}
+
+bool sim_is_visible(u64 pfn)
+{
+	return !machine.visible || test_bit(pfn, machine.visible);
+}
+
+unsigned int sim_timers(void)
+{
+	return machine.timers;
+}
+
+void sim_upcall_crash(void)
+{
+	machine.upcalls->crash();
+}
+
+void sim_upcall_kexec(void)
+{
+	machine.upcalls->kexec();
+}
+
+/* ---- a machine for each test ---- */
+
+static void vp_init(struct vp *vp, unsigned int cpu)
+{
+	vp->cpu = cpu;
+	vp->up = false;
+	vp->up_error = 0;
+	INIT_LIST_HEAD(&vp->queue);
+	vp->work = IRQ_WORK_INIT_HARD(enter_driver);
+	INIT_CSD(&vp->csd, interrupt_here, vp);
+	vp->slot = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+	vp->events = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+}
+
+static void vp_exit(struct vp *vp)
+{
+	struct sim_message *msg, *next;
+
+	list_for_each_entry_safe(msg, next, &vp->queue, node)
+		kfree(msg);
+	free_page((unsigned long)vp->slot);
+	free_page((unsigned long)vp->events);
+}
+
+void sim_machine_init(u64 seed)
+{
+	unsigned int cpu;
+
+	memset(&machine, 0, sizeof(machine));
+	spin_lock_init(&machine.lock);
+	init_waitqueue_head(&machine.wake);
+	prandom_seed_state(&machine.random, seed);
+	machine.busy_percent = 25;
+	machine.signalled = bitmap_zalloc(SIM_RELIDS, GFP_KERNEL | __GFP_NOFAIL);
+	for_each_possible_cpu(cpu)
+		vp_init(per_cpu_ptr(&vps, cpu), cpu);
+	machine.thread = kthread_run(host_thread, NULL, "sim_host");
+}
+
+void sim_machine_exit(void)
+{
+	unsigned int cpu;
+
+	kthread_stop(machine.thread);
+	for_each_possible_cpu(cpu)
+		vp_exit(per_cpu_ptr(&vps, cpu));
+	bitmap_free(machine.signalled);
+	vfree(machine.visible);
+	machine.visible = NULL;
+}
