@@ -54,8 +54,8 @@ extern const struct sim_vsp sim_manual;		/* does nothing; the test reads and wri
 extern const struct sim_vsp sim_echo;		/* inband: sent back; else a completion if asked for */
 extern const struct sim_vsp sim_complete;	/* a completion for each packet that asks for one */
 extern const struct sim_vsp sim_sink;		/* reads everything, answers nothing */
-extern const struct sim_vsp sim_source;		/* writes chan->source_left packets as room comes */
-extern const struct sim_vsp sim_opener;		/* a packet with a u32: offers so many sub-channels */
+extern const struct sim_vsp sim_source;		/* writes source_left packets as room comes */
+extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-channels */
 
 /**
  * struct sim_chan - the host's idea of a channel
@@ -133,7 +133,7 @@ struct sim_rule {
 	void *arg;
 };
 
-/* Device types: one whose interrupts stay on CPU 0, one that is spread, an unknown one. */
+/* Device types: interrupts stay on CPU 0; spread over the CPUs; unknown to the driver. */
 extern const guid_t sim_type_plain;	/* keyboard */
 extern const guid_t sim_type_perf;	/* SCSI */
 extern const guid_t sim_type_unknown;
@@ -194,11 +194,11 @@ void sim_offer(struct sim_chan *chan);
 void sim_offer_locked(struct sim_chan *chan);
 void sim_rescind(struct sim_chan *chan);
 void sim_rescind_locked(struct sim_chan *chan);
-/* Offers a released channel's device again, under the same relid, a new sim_chan state. */
+/* Offers a released channel's device again, under the same relid. */
 void sim_reoffer(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
 
-/* The driver's channel of a relid with a device, waited for; fails the test if it never comes. */
+/* The driver's channel, waited for; the test fails if it never comes. */
 struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *chan);
 /* Its directory and device are gone and the relid is released. */
 bool sim_gone(struct sim_chan *chan);
@@ -209,7 +209,7 @@ void sim_rule(const struct sim_rule *rule);
 void sim_clear_rules(void);
 unsigned int sim_release_held(void);	/* how many answers left */
 void sim_busy(unsigned int percent);	/* of posts refused with -EAGAIN; 25 at first */
-/* The next @times posts of @type (0: any) fail with @err; -EAGAIN, -ENOTCONN, -EIO. 0 times: all. */
+/* The next @times (0: all) posts of @type (0: any) fail: -EAGAIN, -ENOTCONN, -EIO. */
 void sim_fail_posts(u32 type, int err, unsigned int times);
 void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.0 */
 void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
@@ -296,7 +296,7 @@ void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len);
 									\
 	while (!(sim_ok = (cond)) && time_before(jiffies, sim_end))	\
 		usleep_range(500, 1000);				\
-	sim_ok || (cond);						\
+	sim_ok;								\
 })
 
 #endif /* _SIM_HOST_H */

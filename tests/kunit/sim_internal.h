@@ -29,6 +29,51 @@ struct sim_post {
 	u8 payload[SIM_PAYLOAD] __aligned(8);
 };
 
+#define SIM_MAX_RULES	16
+#define SIM_MAX_LOG	4096
+
+/* A GPADL, from its header on. */
+struct sim_gpadl {
+	struct list_head node;
+	u32 handle;
+	u32 relid;
+	u32 nr_pages;
+	u32 known;		/* page numbers that have come */
+	u32 bodies;
+	bool ignored;		/* by a rule */
+	bool torn;		/* TORNDOWN is on its way or withheld */
+	struct sim_rule rule;
+	u64 *pfns;
+};
+
+/* A message of the guest, kept for tests. */
+struct sim_logged {
+	u32 type;
+	u32 len;
+	u8 payload[SIM_PAYLOAD];
+};
+
+/* The host. Protected by sim_model, but for what tests set before it runs. */
+struct sim_state {
+	struct kunit *test;
+	u32 max_version;
+	u32 version;		/* agreed; 0: not connected */
+	u32 connection_id;
+	u32 version_len;
+	bool contacted, wants_offers, unloaded;
+	bool running;
+	bool allow_violations, allow_no_unload;
+	unsigned int violations;
+	struct sim_rule rules[SIM_MAX_RULES];
+	unsigned int nr_rules;
+	struct list_head gpadls;
+	struct list_head delayed, held;
+	struct sim_chan *chans[SIM_RELIDS];
+	struct sim_logged *log;
+	unsigned int nr_log;
+	unsigned int received[SIM_NR_TYPES];
+};
+
 struct vmbus_host_ops;
 
 /* sim_machine.c */
@@ -45,14 +90,22 @@ bool sim_vp_up(u32 vp, unsigned int *cpu);
 void sim_count_sent(u32 type);
 bool sim_is_visible(u64 pfn);
 
-/* sim_host.c */
+/* sim_test.c */
+extern struct sim_state host;
+extern struct mutex sim_model;	/* struct sim_state, channels, rings */
 void sim_violation(const char *format, ...) __printf(1, 2);
-u32 sim_expected_connection(u32 type);
+
+/* sim_chan.c */
+void sim_close_chan(struct sim_chan *chan);
+struct sim_gpadl *sim_find_gpadl(u32 handle);
+void sim_free_gpadl(struct sim_gpadl *gpadl);
+void sim_free_gpadls_of(u32 relid);
+
+/* sim_host.c */
 void sim_handle_post(const struct sim_post *post);
 void sim_handle_signal(u32 relid);
 void sim_send_due(void);
 bool sim_answers_wait(void);
-extern struct mutex sim_model;
 
 /* sim_ring.c */
 int sim_ring_map(struct sim_ring *ring, const u64 *pfns, u32 nr_pages);

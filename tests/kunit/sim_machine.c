@@ -263,7 +263,7 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 	unsigned long flags;
 
 	if (cpu != smp_processor_id())
-		sim_violation("synic_up of CPU %u on CPU %u", cpu, smp_processor_id());
+		sim_violation("CPU %u comes up on CPU %u", cpu, smp_processor_id());
 	if (vp->up_error)
 		return vp->up_error;
 	synic->message = (struct hv_message *)vp->slot;
@@ -283,7 +283,7 @@ static void synic_down(unsigned int cpu)
 	unsigned long flags;
 
 	if (cpu != smp_processor_id())
-		sim_violation("synic_down of CPU %u on CPU %u", cpu, smp_processor_id());
+		sim_violation("CPU %u goes down on CPU %u", cpu, smp_processor_id());
 	spin_lock_irqsave(&machine.lock, flags);
 	vp->up = false;
 	spin_unlock_irqrestore(&machine.lock, flags);

@@ -119,7 +119,7 @@ int sim_read(struct sim_chan *chan, void *buffer, u32 size)
 	waiting = used(ring, waiting, ring->pos);
 	if (!waiting)
 		return 0;
-	/* The packet was written before the index. */
+	/* Pairs with the guest's barrier: the packet was written before the index. */
 	smp_rmb();
 	sim_peek(ring, ring->pos, &header, sizeof(header));
 	len = header.len8 * 8;

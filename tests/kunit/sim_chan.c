@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The simulated host's channels and GPADLs: offers, rescinds.
+ */
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "sim_internal.h"
+
+#define STATUS_FAILED	0x8000ffff
+
+/* ---- GPADLs ---- */
+
+struct sim_gpadl *sim_find_gpadl(u32 handle)
+{
+	struct sim_gpadl *gpadl;
+
+	list_for_each_entry(gpadl, &host.gpadls, node)
+		if (gpadl->handle == handle)
+			return gpadl;
+	return NULL;
+}
+
+void sim_free_gpadl(struct sim_gpadl *gpadl)
+{
+	list_del(&gpadl->node);
+	kvfree(gpadl->pfns);
+	kfree(gpadl);
+}
+
+void sim_free_gpadls_of(u32 relid)
+{
+	struct sim_gpadl *gpadl, *next;
+
+	list_for_each_entry_safe(gpadl, next, &host.gpadls, node)
+		if (!relid || gpadl->relid == relid)
+			sim_free_gpadl(gpadl);
+}
+
+/* ---- channels ---- */
+
+struct sim_chan *sim_chan_locked(u32 relid)
+{
+	lockdep_assert_held(&sim_model);
+	return relid < SIM_RELIDS ? host.chans[relid] : NULL;
+}
+
+static struct sim_chan *new_chan(u32 relid, const guid_t *type, const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = kzalloc(sizeof(*chan), GFP_KERNEL | __GFP_NOFAIL);
+	u32 id[4];
+
+	lockdep_assert_held(&sim_model);
+	for (; !relid || (host.chans[relid] && !host.chans[relid]->released); relid++)
+		;
+	kfree(host.chans[relid]);
+	chan->relid = relid;
+	chan->type = type ? *type : sim_type_plain;
+	id[0] = 0x51000000 | relid;
+	id[1] = sim_random(U32_MAX);
+	id[2] = sim_random(U32_MAX);
+	id[3] = sim_random(U32_MAX);
+	memcpy(&chan->instance, id, sizeof(id));
+	chan->vsp = vsp ?: &sim_manual;
+	host.chans[relid] = chan;
+	return chan;
+}
+
+struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
+			 const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan;
+
+	sim_lock();
+	chan = new_chan(relid, type, vsp);
+	sim_unlock();
+	return chan;
+}
+
+struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
+				    const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = new_chan(0, &primary->type, vsp);
+
+	chan->instance = primary->instance;
+	chan->sub = index;
+	return chan;
+}
+
+void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
+{
+	memset(msg, 0, sizeof(*msg));
+	msg->header.type = SIM_OFFER;
+	memcpy(msg->type, &chan->type, 16);
+	memcpy(msg->instance, &chan->instance, 16);
+	msg->flags = chan->flags;
+	msg->sub_channel = chan->sub;
+	msg->relid = chan->relid;
+	msg->monitor_allocated = chan->monitored;
+	msg->monitor_id = chan->monitored ? chan->monitor_id : 0xff;
+	msg->dedicated_interrupt = 1;
+	msg->connection_id = chan->relid | SIM_SINT << 12;
+}
+
+void sim_send_offer(const struct sim_chan *chan)
+{
+	struct sim_msg_offer msg;
+
+	sim_make_offer(chan, &msg);
+	sim_send(&msg, sizeof(msg));
+}
+
+/* Before REQUESTOFFERS it only waits. */
+void sim_offer_locked(struct sim_chan *chan)
+{
+	lockdep_assert_held(&sim_model);
+	if (!host.wants_offers || chan->offered)
+		return;
+	chan->offered = true;
+	sim_send_offer(chan);
+}
+
+void sim_offer(struct sim_chan *chan)
+{
+	sim_lock();
+	sim_offer_locked(chan);
+	sim_unlock();
+}
+
+struct sim_chan *sim_add_relid(struct kunit *test, u32 relid, const guid_t *type,
+			       const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = sim_new(test, relid, type, vsp);
+
+	sim_offer(chan);
+	return chan;
+}
+
+struct sim_chan *sim_add(struct kunit *test, const guid_t *type, const struct sim_vsp *vsp)
+{
+	return sim_add_relid(test, 0, type, vsp);
+}
+
+struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary, u16 index,
+			     const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan;
+
+	sim_lock();
+	chan = sim_new_sub_locked(primary, index, vsp);
+	sim_offer_locked(chan);
+	sim_unlock();
+	return chan;
+}
+
+void sim_close_chan(struct sim_chan *chan)
+{
+	if (!chan->open)
+		return;
+	chan->open = false;
+	chan->modifying = false;
+	if (chan->vsp->closed)
+		chan->vsp->closed(chan);
+	sim_ring_unmap(&chan->in);
+	sim_ring_unmap(&chan->out);
+}
+
+/* A GPADL whose description is incomplete fails; what is complete stays. */
+static void fail_incomplete(u32 relid)
+{
+	struct sim_gpadl *gpadl, *next;
+
+	list_for_each_entry_safe(gpadl, next, &host.gpadls, node) {
+		if (gpadl->relid != relid || gpadl->known == gpadl->nr_pages)
+			continue;
+		sim_send_result(SIM_GPADL_CREATED, relid, gpadl->handle, STATUS_FAILED);
+		gpadl->ignored = true;
+	}
+}
+
+void sim_rescind_locked(struct sim_chan *chan)
+{
+	u32 relid;
+
+	lockdep_assert_held(&sim_model);
+	if (!chan->offered || chan->rescinded)
+		return;
+	for (relid = 1; !chan->sub && relid < SIM_RELIDS; relid++) {
+		struct sim_chan *sub = host.chans[relid];
+
+		if (sub && sub->sub && guid_equal(&sub->instance, &chan->instance))
+			sim_rescind_locked(sub);
+	}
+	fail_incomplete(chan->relid);
+	sim_close_chan(chan);
+	chan->rescinded = true;
+	sim_send_relid(SIM_RESCIND, chan->relid);
+}
+
+void sim_rescind(struct sim_chan *chan)
+{
+	sim_lock();
+	sim_rescind_locked(chan);
+	sim_unlock();
+}
+
+void sim_reoffer(struct sim_chan *chan)
+{
+	sim_lock();
+	WARN_ON(!chan->released);
+	chan->offered = false;
+	chan->rescinded = false;
+	chan->released = false;
+	sim_offer_locked(chan);
+	sim_unlock();
+}

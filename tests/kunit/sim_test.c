@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The simulated host as tests use it: the life of a test, rules, what they look
+ * at.
+ */
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/stringhash.h>
+#include <linux/vmalloc.h>
+
+#include "../../include/vmbus_private.h"
+#include "sim_internal.h"
+
+static ulong seed;
+module_param(seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
+
+struct sim_state host;
+DEFINE_MUTEX(sim_model);	/* struct sim_state, channels, rings */
+
+const struct sim_version sim_versions[] = {
+	{ SIM_V(2, 4), "2.4" },
+	{ SIM_V(3, 0), "3.0" },
+	{ SIM_V(4, 0), "4.0" },
+	{ SIM_V(4, 1), "4.1" },
+	{ SIM_V(5, 0), "5.0" },
+	{ SIM_V(5, 1), "5.1" },
+	{ SIM_V(5, 2), "5.2" },
+	{ SIM_V(5, 3), "5.3" },
+};
+
+const unsigned int sim_nr_versions = ARRAY_SIZE(sim_versions);
+
+const void *sim_versions_gen_params(const void *prev, char *desc)
+{
+	const struct sim_version *next = prev ? (const struct sim_version *)prev + 1 : sim_versions;
+
+	if (next == sim_versions + sim_nr_versions)
+		return NULL;
+	strscpy(desc, next->name, KUNIT_PARAM_DESC_SIZE);
+	return next;
+}
+
+const guid_t sim_type_plain = GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27,
+					0xa6, 0x1c, 0x76, 0x84);
+const guid_t sim_type_perf = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
+				       0xff, 0xb1, 0xdc, 0x7f);
+const guid_t sim_type_unknown = GUID_INIT(0x12345678, 0x1234, 0x5678, 0x12, 0x34, 0x56, 0x78,
+					  0x9a, 0xbc, 0xde, 0xf0);
+
+void sim_lock(void)
+{
+	mutex_lock(&sim_model);
+}
+
+void sim_unlock(void)
+{
+	mutex_unlock(&sim_model);
+}
+
+void sim_violation(const char *format, ...)
+{
+	struct va_format vaf = { .fmt = format };
+	va_list args;
+
+	WRITE_ONCE(host.violations, host.violations + 1);
+	va_start(args, format);
+	vaf.va = &args;
+	if (!host.allow_violations)
+		pr_err("sim_host: the guest is wrong: %pV\n", &vaf);
+	va_end(args);
+}
+
+unsigned int sim_violations(void)
+{
+	return READ_ONCE(host.violations);
+}
+
+/* ---- rules ---- */
+
+void sim_rule(const struct sim_rule *rule)
+{
+	sim_lock();
+	if (WARN_ON(host.nr_rules == SIM_MAX_RULES))
+		goto unlock;
+	host.rules[host.nr_rules] = *rule;
+	if (!rule->times)
+		host.rules[host.nr_rules].times = U32_MAX;
+	host.nr_rules++;
+unlock:
+	sim_unlock();
+}
+
+void sim_clear_rules(void)
+{
+	sim_lock();
+	host.nr_rules = 0;
+	sim_unlock();
+}
+
+/* ---- looking ---- */
+
+u32 sim_connection_id(void)
+{
+	return host.connection_id;
+}
+
+unsigned int sim_received(u32 type)
+{
+	return READ_ONCE(host.received[type]);
+}
+
+u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size)
+{
+	unsigned int i;
+	u32 len = 0;
+
+	sim_lock();
+	for (i = 0; i < min_t(unsigned int, host.nr_log, SIM_MAX_LOG); i++) {
+		if (host.log[i].type != type || nth--)
+			continue;
+		len = host.log[i].len;
+		memcpy(payload, host.log[i].payload, min(size, len));
+		break;
+	}
+	sim_unlock();
+	return len;
+}
+
+unsigned int sim_gpadls(void)
+{
+	struct sim_gpadl *gpadl;
+	unsigned int count = 0;
+
+	sim_lock();
+	list_for_each_entry(gpadl, &host.gpadls, node)
+		count++;
+	sim_unlock();
+	return count;
+}
+
+u32 sim_gpadl_pages(u32 handle)
+{
+	struct sim_gpadl *gpadl;
+	u32 pages;
+
+	sim_lock();
+	gpadl = sim_find_gpadl(handle);
+	pages = gpadl ? gpadl->nr_pages : 0;
+	sim_unlock();
+	return pages;
+}
+
+void sim_short_version_response(u32 len)
+{
+	host.version_len = len;
+}
+
+static bool added(u32 relid)
+{
+	struct vmbus_chan *chan;
+	bool done;
+
+	rcu_read_lock();
+	chan = vmbus_relid_lookup(relid);
+	done = chan && READ_ONCE(chan->ch.probe_done);
+	rcu_read_unlock();
+	return done;
+}
+
+struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *chan)
+{
+	struct vmbus_channel *channel;
+
+	KUNIT_ASSERT_TRUE_MSG(test, sim_wait(added(chan->relid)),
+			      "relid %u never became a channel", chan->relid);
+	rcu_read_lock();
+	channel = &vmbus_relid_lookup(chan->relid)->ch;
+	rcu_read_unlock();
+	return channel;
+}
+
+bool sim_gone(struct sim_chan *chan)
+{
+	bool gone;
+
+	sim_lock();
+	gone = chan->released;
+	sim_unlock();
+	return gone;
+}
+
+/* ---- the life of a test ---- */
+
+bool sim_running(void)
+{
+	return host.running;
+}
+
+void sim_allow_violations(void)
+{
+	host.allow_violations = true;
+}
+
+void sim_allow_no_unload(void)
+{
+	host.allow_no_unload = true;
+}
+
+int sim_init(struct kunit *test)
+{
+	static u64 next_seed;
+
+	if (!next_seed) {
+		next_seed = seed ?: get_random_u32();
+		pr_info("# seed=%llu (module parameter of a run like this one)\n", next_seed);
+	}
+	memset(&host, 0, sizeof(host));
+	host.test = test;
+	INIT_LIST_HEAD(&host.gpadls);
+	INIT_LIST_HEAD(&host.delayed);
+	INIT_LIST_HEAD(&host.held);
+	host.log = vzalloc(array_size(SIM_MAX_LOG, sizeof(*host.log)));
+	if (!host.log)
+		return -ENOMEM;
+	/* Each case has its own sequence, whatever ran before it. */
+	sim_machine_init(next_seed + full_name_hash(NULL, test->name, strlen(test->name)));
+
+	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.version = 5 * MSEC_PER_SEC;
+	vmbus_deadlines.offers = 5 * MSEC_PER_SEC;
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	return 0;
+}
+
+int sim_start(struct kunit *test, u32 version)
+{
+	int err;
+
+	host.max_version = version;
+	err = vmbus_start(sim_ops(), VERSION_WIN10_V5_3);
+	host.running = !err;
+	return err;
+}
+
+void sim_start_ok(struct kunit *test, u32 version)
+{
+	KUNIT_ASSERT_EQ(test, sim_start(test, version), 0);
+	KUNIT_ASSERT_EQ(test, vmbus_proto_version, version);
+}
+
+void sim_stop(struct kunit *test)
+{
+	u32 version;
+
+	if (!host.running)
+		return;
+	sim_lock();
+	version = host.version;
+	sim_unlock();
+	vmbus_stop();
+	host.running = false;
+	if (version >= SIM_V(3, 0) && !host.allow_no_unload)
+		KUNIT_EXPECT_TRUE_MSG(test, host.unloaded, "no UNLOAD reached the host");
+}
+
+static void free_list(struct list_head *list)
+{
+	struct sim_message *msg, *next;
+
+	list_for_each_entry_safe(msg, next, list, node)
+		kfree(msg);
+}
+
+void sim_exit(struct kunit *test)
+{
+	u32 relid;
+
+	if (!host.log)
+		return;
+	sim_stop(test);
+	sim_machine_exit();
+	if (!host.allow_violations)
+		KUNIT_EXPECT_EQ_MSG(test, host.violations, 0, "see \"the guest is wrong\"");
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		if (!host.chans[relid])
+			continue;
+		sim_close_chan(host.chans[relid]);
+		kfree(host.chans[relid]);
+	}
+	sim_free_gpadls_of(0);
+	free_list(&host.delayed);
+	free_list(&host.held);
+	vfree(host.log);
+	host.log = NULL;
+}
