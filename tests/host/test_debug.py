@@ -6,6 +6,7 @@ comes last.
 
 import re
 
+from hostlib.checkers import KMEMLEAK, forget_leaks, leaks, lockdep_is_on
 from hostlib.guest import Guest, Setup
 from hostlib.testing import case, note
 from side_by_side import RINGS, bus_with_rings, open_rings, without_bus
@@ -13,25 +14,8 @@ from test_device import DRIVER, device, with_balloon
 from test_load import UNLOADS, reload_many
 
 SETUP = Setup(extras=("test-modules",))
-KMEMLEAK = "/sys/kernel/debug/kmemleak"
 RELOADS = 50
 REBINDS = 5
-
-
-def forget_leaks(guest: Guest) -> None:
-    """What was lost until now is not ours to judge."""
-    guest.sh(f"sleep 6; echo scan >{KMEMLEAK}; sleep 1; echo scan >{KMEMLEAK}; echo clear >{KMEMLEAK}", 300)
-
-
-def leaks(guest: Guest) -> str:
-    """What kmemleak reports. An object counts once it is old enough (5 s) and two scans missed it."""
-    guest.sh(f"sleep 6; echo scan >{KMEMLEAK}; sleep 1; echo scan >{KMEMLEAK}", 300)
-    return guest.sh(f"cat {KMEMLEAK}")
-
-
-def lockdep_is_on(guest: Guest) -> bool:
-    """It turns itself off at its first report, and when its tables are full."""
-    return bool(re.search(r"debug_locks: +1$", guest.sh("cat /proc/lockdep_stats"), re.M))
 
 
 @case(setup=SETUP, kernels=("debug",))

@@ -50,11 +50,11 @@ class CommandFailed(AssertionError):
 
 @dataclass
 class Guest:
-    """A running guest. `driver` is the hv_vmbus.ko that load() takes."""
+    """A running guest. `driver` is the hv_vmbus.ko that load() takes, if there is one."""
 
     setup: Setup
     kernel: Kernel
-    driver: Path
+    driver: Path | None
     dir: Path
     agent: Agent
     monitor_: Monitor | None
@@ -197,10 +197,11 @@ class Guest:
             end(self.process)
 
 
-def _image(setup: Setup, kernel: Kernel, driver: Path, path: Path) -> dict[str, list[str]]:
-    names = kernel.load_order(["hv_vmbus", *setup.modules])
+def _image(setup: Setup, kernel: Kernel, driver: Path | None, path: Path) -> dict[str, list[str]]:
+    names = kernel.load_order([*(["hv_vmbus"] if driver else []), *setup.modules])
     modules = {name: kernel.module(name) for name in names}
-    modules["hv_vmbus"] = driver
+    if driver:
+        modules["hv_vmbus"] = driver
     modules |= {extra.name.removesuffix(".ko"): extra for extra in setup.extra_modules}
     l2_image(modules, dict(setup.files), path)
     return {name: kernel.load_order([name]) for name in names}
@@ -236,7 +237,7 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
     return _ready(guest)
 
 
-def boot_plain(setup: Setup, driver: Path, run: Path) -> Guest:
+def boot_plain(setup: Setup, driver: Path | None, run: Path) -> Guest:
     """Boot a kernel on an emulated machine that is not Hyper-V. May raise BootLost."""
     kernel = Kernel.get(setup.kernel)
     run.mkdir(parents=True)

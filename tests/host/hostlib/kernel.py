@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import lzma
+import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,15 @@ from pathlib import Path
 HOST = Path(__file__).resolve().parent.parent
 TOP = HOST.parent.parent
 SETUP = TOP / "tests" / "setup"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hv_vmbus"
+# Counters for gcov. Without inlining, as a branch that was copied into each caller would be counted for each.
+GCOV_FLAGS = "GCOV_PROFILE=y KCFLAGS=-fno-inline"
 
 
-def setup(script: str, *args: str) -> str:
+def setup(script: str, *args: str, **environ: str) -> str:
     """Run a script of tests/setup and return its last line; its progress lines go to the terminal."""
-    result = subprocess.run([str(SETUP / script), *args], stdout=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run([str(SETUP / script), *args], stdout=subprocess.PIPE, text=True, check=False,
+                            env=os.environ | environ)
     if result.returncode:
         raise SystemExit(result.returncode)
     lines = result.stdout.strip().splitlines()
@@ -78,11 +84,15 @@ class Kernel:
         """The file of one of the kernel's own modules."""
         return self.path / "modules" / self._dependencies()[name][0]
 
-    def built_modules(self, out: Path, subdir: str = "", stock: bool = False) -> list[Path]:
-        """Build the driver (or the test modules in subdir) for this kernel in out; return the .ko files."""
+    def build_dir(self, name: str) -> Path:
+        """A directory for what is built from this source tree for this kernel."""
+        return CACHE / "build" / re.sub(r"\W+", "_", str(TOP)).strip("_") / self.name / name
+
+    def built_modules(self, out: Path, subdir: str = "", stock: bool = False, flags: str = "") -> list[Path]:
+        """Build the driver (or the modules in subdir) for this kernel in out; return the .ko files."""
         out.mkdir(parents=True, exist_ok=True)
         with open(out.parent / f"{out.name}.lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             args = [str(self.path), str(out)] + ([subdir] if subdir else [])
-            where = setup("module", *(["--stock"] if stock else []), *args)
+            where = setup("module", *(["--stock"] if stock else []), *args, **({"MODULE_FLAGS": flags} if flags else {}))
         return sorted(Path(where).glob("*.ko"))

@@ -7,7 +7,6 @@ Setup share one boot. A case that fails takes its guest with it, and the next on
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import shutil
 import time
@@ -19,10 +18,9 @@ from pathlib import Path
 from .agent import BootLost, Lost
 from .guest import Guest, Setup, boot, boot_plain
 from .images import l2_image, libraries
-from .kernel import TOP, Kernel, module_bytes, setup
+from .kernel import CACHE, Kernel, module_bytes, setup
 from .machine import Machine
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hv_vmbus"
 KEXEC = Path("/sbin/kexec")
 BOOT_TRIES = 3
 OURS, STOCK = "ours", "stock"
@@ -87,17 +85,12 @@ class Environment:
         self.drop()
         self.machine.close()
 
-    def build_dir(self, kernel: Kernel) -> Path:
-        """Where the driver of this source tree is built for a kernel."""
-        tree = re.sub(r"\W+", "_", str(TOP)).strip("_")
-        return CACHE / "build" / tree / kernel.name / "driver"
-
     def driver_file(self, which: str = "") -> Path:
         """The hv_vmbus.ko to test; built if it is ours."""
         kernel = Kernel.get(self.kernel)
         if (which or self.driver) == STOCK:
             return kernel.module("hv_vmbus")
-        return kernel.built_modules(self.build_dir(kernel))[0]
+        return kernel.built_modules(kernel.build_dir("driver"))[0]
 
     def test_modules(self, subdir: str, which: str = "") -> tuple[Path, ...]:
         """The test modules of a directory of the project, built against the driver to test."""
@@ -105,7 +98,7 @@ class Environment:
         kernel = Kernel.get(self.kernel)
         if not stock:
             self.driver_file(OURS)
-        out = self.build_dir(kernel).with_name(STOCK) if stock else self.build_dir(kernel)
+        out = kernel.build_dir(STOCK if stock else "driver")
         return tuple(kernel.built_modules(out, subdir, stock))
 
     def _with_extras(self, want: Setup, which: str) -> Setup:
