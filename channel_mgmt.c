@@ -631,90 +631,38 @@ static void on_connection_answer(const struct vmbus_message *msg)
 		unsolicited(msg);
 }
 
-/* The one table of what a host may send. */
-static const struct message_rule {
-	u16 size;		/* of the struct; more may follow */
-	u32 min_version;
-	bool connected_only;	/* not while connecting or unloading */
-	int (*validate)(const struct vmbus_message *msg);
-	void (*handle)(const struct vmbus_message *msg);
-} rules[CHANNELMSG_COUNT] = {
-	[CHANNELMSG_OFFERCHANNEL] = {
-		.size = sizeof(struct vmbus_channel_offer_channel),
-		.connected_only = true,
-		.validate = vmbus_validate_offer,
-		.handle = on_offer,
-	},
-	[CHANNELMSG_RESCIND_CHANNELOFFER] = {
-		.size = sizeof(struct vmbus_channel_rescind_offer),
-		.validate = vmbus_validate_rescind,
-		.handle = on_rescind,
-	},
-	[CHANNELMSG_ALLOFFERS_DELIVERED] = {
-		.size = sizeof(struct vmbus_channel_message_header),
-		.connected_only = true,
-		.handle = on_all_offers,
-	},
-	[CHANNELMSG_OPENCHANNEL_RESULT] = {
-		.size = sizeof(struct vmbus_channel_open_result),
-		.validate = vmbus_validate_open_result,
-		.handle = on_open_result,
-	},
-	[CHANNELMSG_GPADL_CREATED] = {
-		.size = sizeof(struct vmbus_channel_gpadl_created),
-		.validate = vmbus_validate_gpadl_created,
-		.handle = on_gpadl_created,
-	},
-	[CHANNELMSG_GPADL_TORNDOWN] = {
-		.size = sizeof(struct vmbus_channel_gpadl_torndown),
-		.handle = on_gpadl_torndown,
-	},
-	[CHANNELMSG_VERSION_RESPONSE] = {
-		/* Hosts before 5.0 leave out the connection id. */
-		.size = offsetof(struct vmbus_channel_version_response, msg_conn_id),
-		.handle = on_connection_answer,
-	},
-	[CHANNELMSG_UNLOAD_RESPONSE] = {
-		.size = sizeof(struct vmbus_channel_message_header),
-		.min_version = VERSION_WIN8_1,
-		.handle = on_connection_answer,
-	},
-	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = {
-		.size = sizeof(struct vmbus_channel_modifychannel_response),
-		.min_version = VERSION_WIN10_V5_3,
-		.validate = vmbus_validate_modify_response,
-		.handle = on_modify_response,
-	},
+/* What is done with each message that message.c finds fit to be handled. */
+static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg) = {
+	[CHANNELMSG_OFFERCHANNEL] = on_offer,
+	[CHANNELMSG_RESCIND_CHANNELOFFER] = on_rescind,
+	[CHANNELMSG_ALLOFFERS_DELIVERED] = on_all_offers,
+	[CHANNELMSG_OPENCHANNEL_RESULT] = on_open_result,
+	[CHANNELMSG_GPADL_CREATED] = on_gpadl_created,
+	[CHANNELMSG_GPADL_TORNDOWN] = on_gpadl_torndown,
+	[CHANNELMSG_VERSION_RESPONSE] = on_connection_answer,
+	[CHANNELMSG_UNLOAD_RESPONSE] = on_connection_answer,
+	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = on_modify_response,
 };
 
 /* Handles a private copy of a message; -errno if it is not fit to be handled. */
 static int handle_message(const struct vmbus_message *msg)
 {
-	const struct message_rule *rule;
-	u32 type = msg->header.msgtype;
-	int err;
+	int err = vmbus_message_check(msg, vmbus_proto_version,
+				      vmbus_conn.state == VMBUS_CONNECTED);
 
-	if (msg->len < sizeof(msg->header))
-		return -EMSGSIZE;
-	if (type >= ARRAY_SIZE(rules) || !rules[type].handle)
+	if (err)
+		return err;
+	if (!handlers[msg->header.msgtype])
 		return -EOPNOTSUPP;
-	rule = &rules[type];
-	if (msg->len < rule->size)
-		return -EMSGSIZE;
-	if (rule->min_version && vmbus_proto_version < rule->min_version)
-		return -EPROTO;
-	if (rule->connected_only && vmbus_conn.state != VMBUS_CONNECTED)
-		return -ENOTCONN;
-	err = rule->validate ? rule->validate(msg) : 0;
-	if (!err)
-		rule->handle(msg);
-	return err;
+	handlers[msg->header.msgtype](msg);
+	return 0;
 }
 
 /* Copies the slot's message and frees the slot; false if there is none. */
 static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
 {
 	u32 type = READ_ONCE(slot->header.message_type);
+	u32 len;
 
 	/* The message of a timer is for the interrupt that comes with it. */
 	if (type == HVMSG_NONE ||
@@ -722,11 +670,8 @@ static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
 		return false;
 	/* Pairs with the host's barrier: it writes the type last. */
 	virt_rmb();
-	msg->len = READ_ONCE(slot->header.payload_size);
-	if (type != VMBUS_SYNIC_MESSAGE_TYPE || msg->len > sizeof(msg->bytes))
-		msg->len = 0;
-	memset(msg->bytes, 0, sizeof(msg->bytes));
-	memcpy(msg->bytes, slot->u.payload, msg->len);
+	len = READ_ONCE(slot->header.payload_size);
+	vmbus_message_copy(msg, slot->u.payload, type == VMBUS_SYNIC_MESSAGE_TYPE ? len : 0);
 	vmbus_host->message_done(slot, type);
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Validators of host messages: pure functions on a private copy. Each defect
- * has its errno; nothing is changed and nothing is logged here.
+ * Host messages: their private copy and its validators, pure functions. Each
+ * defect has its errno; nothing is changed and nothing is logged here.
  */
 #ifndef _VMBUS_VALIDATE_H
 #define _VMBUS_VALIDATE_H
@@ -10,7 +10,7 @@
 
 /**
  * struct vmbus_message - a private, length-checked copy of a host message
- * @len: bytes the host sent, 8 .. 240; the rest of the union is zero
+ * @len: bytes the host sent, at most 240; the rest of the union is zero
  *
  * A host may send more than the struct of a type (later versions append
  * fields); the tail is ignored.
@@ -29,6 +29,10 @@ struct vmbus_message {
 		u8 bytes[HV_MESSAGE_PAYLOAD_BYTE_COUNT];
 	};
 };
+
+/* message.c */
+void vmbus_message_copy(struct vmbus_message *msg, const void *payload, u32 len);
+int vmbus_message_check(const struct vmbus_message *msg, u32 version, bool connected);
 
 static inline bool vmbus_relid_valid(u32 relid)
 {
