@@ -35,6 +35,9 @@ abi-check: | tools ## exports against those of the distributions' modules, symbo
 bench: | tools ## instructions per operation, the stock module's beside ours
 	tests/bench/run
 
+coverage: | tools ## share of lines and branches that the tests reach, by file
+	tests/coverage/run
+
 # Kbuild's own clean where headers are at hand; the list, where they are not.
 clean: ## remove what was built here
 	@if [ -e $(KDIR)/Makefile ]; then \
@@ -51,4 +54,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
 
-.PHONY: all modules headers tools demo test check abi-check bench clean help
+.PHONY: all modules headers tools demo test check abi-check bench coverage clean help

@@ -14,8 +14,6 @@ HOST = Path(__file__).resolve().parent.parent
 TOP = HOST.parent.parent
 SETUP = TOP / "tests" / "setup"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hv_vmbus"
-# Counters for gcov. Without inlining, as a branch that was copied into each caller would be counted for each.
-GCOV_FLAGS = "GCOV_PROFILE=y KCFLAGS=-fno-inline"
 
 
 def setup(script: str, *args: str, **environ: str) -> str:

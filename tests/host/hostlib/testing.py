@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .agent import BootLost, Lost
 from .guest import Guest, Setup, boot, boot_plain
+from .gcov import FLAGS as GCOV_FLAGS, fetch_counters
 from .images import l2_image, libraries
 from .kernel import CACHE, Kernel, module_bytes, setup
 from .machine import Machine
@@ -67,11 +68,15 @@ def case(setup: Setup | None = Setup(), kernels: tuple[str, ...] = ("6.1", "6.12
 
 
 class Environment:
-    """The machine, and the drivers built for the kernels. Boots guests, keeps the last one for the next case."""
+    """The machine, and the drivers built for the kernels. Boots guests, keeps the last one for the next case.
 
-    def __init__(self, kernel: str, driver: str, icount: bool = False) -> None:
+    With coverage, our driver has gcov's counters, which are left in that directory when a guest ends.
+    """
+
+    def __init__(self, kernel: str, driver: str, icount: bool = False, coverage: Path | None = None) -> None:
         self.kernel = kernel
         self.driver = driver
+        self.coverage = coverage
         self.machine = Machine(icount=icount)
         self.guest: Guest | None = None
         self.plain: Guest | None = None
@@ -85,12 +90,15 @@ class Environment:
         self.drop()
         self.machine.close()
 
+    def _ours(self, kernel: Kernel) -> Path:
+        return kernel.build_dir("driver-gcov" if self.coverage else "driver")
+
     def driver_file(self, which: str = "") -> Path:
         """The hv_vmbus.ko to test; built if it is ours."""
         kernel = Kernel.get(self.kernel)
         if (which or self.driver) == STOCK:
             return kernel.module("hv_vmbus")
-        return kernel.built_modules(kernel.build_dir("driver"))[0]
+        return kernel.built_modules(self._ours(kernel), flags=GCOV_FLAGS if self.coverage else "")[0]
 
     def test_modules(self, subdir: str, which: str = "") -> tuple[Path, ...]:
         """The test modules of a directory of the project, built against the driver to test."""
@@ -98,7 +106,7 @@ class Environment:
         kernel = Kernel.get(self.kernel)
         if not stock:
             self.driver_file(OURS)
-        out = kernel.build_dir(STOCK if stock else "driver")
+        out = kernel.build_dir(STOCK) if stock else self._ours(kernel)
         return tuple(kernel.built_modules(out, subdir, stock))
 
     def _with_extras(self, want: Setup, which: str) -> Setup:
@@ -145,6 +153,8 @@ class Environment:
         """End the present guest."""
         self.drop_plain()
         if self.guest:
+            if self.coverage and self.guest.alive():
+                fetch_counters(self.guest, self.coverage / f"host-{self.guest.dir.name}.tgz")
             self.guest.close()
         self.guest = self._setup = None
 
@@ -254,7 +264,7 @@ def run_case(env: Environment, item: Case, report: Report) -> None:
         return
 
 
-def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path) -> Report:
+def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path, coverage: Path | None = None) -> Report:
     """Run the cases that apply; return the counts. The plan line at the end tells what should have been run."""
     shutil.rmtree(logs, ignore_errors=True)
     report = Report(logs)
@@ -267,7 +277,7 @@ def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path) -> Repo
             if not items:
                 continue
             setup("tools")
-            with Environment(kernel, driver) as env:
+            with Environment(kernel, driver, coverage=coverage) as env:
                 for item in items:
                     run_case(env, item, report)
     finally:
