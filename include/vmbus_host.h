@@ -62,8 +62,8 @@ struct vmbus_host_upcalls {
  * @timer_expired: @message is a synthetic timer's; handle it and free the
  *	slot. Hard interrupt context. Optional.
  * @vp_index: the host's number for @cpu. Any context. Required.
- * @set_visible: share (@visible) the @nr_pages at @addr of the direct map with
- *	the host, or take them back. May sleep. Optional: without it all memory
+ * @set_visible: share (@visible) the @nr_pages at @addr, of the direct map or
+ *	vmalloc, with the host, or take them back. May sleep. Optional: without it all memory
  *	is visible. On error the state of the pages is unknown, so they must not
  *	be used for anything else.
  */

@@ -51,6 +51,43 @@ bool sim_answers_wait(void)
 	return !list_empty(&host.delayed);
 }
 
+/* A confirmation goes out late: until now the guest must have kept the memory. */
+static void let_go(u32 handle)
+{
+	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
+	u32 i;
+
+	if (!gpadl)
+		return;
+	for (i = 0; i < gpadl->nr_pages; i++)
+		if (!page_count(pfn_to_page(gpadl->pfns[i])))
+			sim_violation("page 0x%llx of GPADL 0x%x was freed", gpadl->pfns[i],
+				      gpadl->handle);
+	sim_free_gpadl(gpadl);
+}
+
+/* What changes in the model only when an answer leaves at last. */
+static void send_late(const struct sim_message *msg)
+{
+	const struct sim_msg_relid *about = (const void *)msg->payload;
+	struct sim_chan *chan;
+
+	switch (about->header.type) {
+	case SIM_UNLOAD_RESPONSE:
+		sim_free_gpadls_of(0);
+		break;
+	case SIM_GPADL_TORNDOWN:
+		let_go(about->relid);	/* the handle stands there */
+		break;
+	case SIM_MODIFY_RESPONSE:
+		chan = sim_chan_locked(about->relid);
+		if (chan)
+			chan->modifying = false;
+		break;
+	}
+	sim_send(msg->payload, msg->size);
+}
+
 void sim_send_due(void)
 {
 	struct sim_message *msg, *next;
@@ -60,30 +97,9 @@ void sim_send_due(void)
 		if (time_before(jiffies, msg->due))
 			continue;
 		list_del(&msg->node);
-		sim_send(msg->payload, msg->size);
+		send_late(msg);
 		kfree(msg);
 	}
-}
-
-/* A confirmation goes out late: until now the guest must have kept the memory. */
-static void let_go(const struct sim_message *msg)
-{
-	const struct sim_msg_torndown *torndown = (const void *)msg->payload;
-	struct sim_gpadl *gpadl;
-	u32 i;
-
-	if (torndown->header.type == SIM_UNLOAD_RESPONSE)
-		sim_free_gpadls_of(0);
-	if (torndown->header.type != SIM_GPADL_TORNDOWN)
-		return;
-	gpadl = sim_find_gpadl(torndown->gpadl);
-	if (!gpadl)
-		return;
-	for (i = 0; i < gpadl->nr_pages; i++)
-		if (!page_count(pfn_to_page(gpadl->pfns[i])))
-			sim_violation("page 0x%llx of GPADL 0x%x was freed", gpadl->pfns[i],
-				      gpadl->handle);
-	sim_free_gpadl(gpadl);
 }
 
 unsigned int sim_release_held(void)
@@ -94,8 +110,7 @@ unsigned int sim_release_held(void)
 	sim_lock();
 	list_for_each_entry_safe(msg, next, &host.held, node) {
 		list_del(&msg->node);
-		let_go(msg);
-		sim_send(msg->payload, msg->size);
+		send_late(msg);
 		kfree(msg);
 		count++;
 	}
@@ -454,7 +469,8 @@ static void handle_modify(const struct sim_post *post)
 	else
 		chan->target_vp = msg->target_vp;
 	/* A second request before the answer would be dropped. */
-	chan->modifying = is(rule, SIM_DROP) || is(rule, SIM_HOLD);
+	chan->modifying = is(rule, SIM_DROP) || is(rule, SIM_HOLD) ||
+			  (rule && rule->delay_ms);
 	if (host.version >= SIM_V(5, 3))
 		answer(rule, &reply, sizeof(reply), &reply.relid);
 }

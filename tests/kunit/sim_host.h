@@ -249,6 +249,7 @@ unsigned int sim_sent(u32 type);
 u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
 unsigned int sim_gpadls(void);		/* that exist now */
 u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
+u64 sim_gpadl_pfn(u32 handle, u32 index);	/* likewise */
 u32 sim_connection_id(void);
 unsigned int sim_timers(void);		/* timer messages given to timer_expired() */
 void sim_upcall_crash(void);

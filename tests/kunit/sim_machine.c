@@ -10,6 +10,7 @@
 #include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kthread.h>
+#include <linux/mm.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -386,7 +387,7 @@ static u32 vp_index(unsigned int cpu)
 
 static int set_visible(void *addr, int nr_pages, bool visible)
 {
-	unsigned long flags, pfn = virt_to_phys(addr) >> PAGE_SHIFT;
+	unsigned long flags, pfn;
 	int err = 0;
 
 	might_sleep();
@@ -394,7 +395,8 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 	if (machine.fail_visible.after && machine.fail_visible.visible == visible &&
 	    !--machine.fail_visible.after)
 		err = -EIO;
-	for (; !err && nr_pages; nr_pages--, pfn++) {
+	for (; !err && nr_pages; nr_pages--, addr += PAGE_SIZE) {
+		pfn = is_vmalloc_addr(addr) ? vmalloc_to_pfn(addr) : virt_to_phys(addr) >> PAGE_SHIFT;
 		if (visible == test_bit(pfn, machine.visible))
 			sim_violation("page 0x%lx made %s twice", pfn,
 				      visible ? "visible" : "private");

@@ -154,6 +154,18 @@ u32 sim_gpadl_pages(u32 handle)
 	return pages;
 }
 
+u64 sim_gpadl_pfn(u32 handle, u32 index)
+{
+	struct sim_gpadl *gpadl;
+	u64 pfn;
+
+	sim_lock();
+	gpadl = sim_find_gpadl(handle);
+	pfn = gpadl && index < gpadl->known ? gpadl->pfns[index] : 0;
+	sim_unlock();
+	return pfn;
+}
+
 void sim_short_version_response(u32 len)
 {
 	host.version_len = len;
