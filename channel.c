@@ -384,12 +384,32 @@ static bool ring_size_valid(u32 size)
 	return size >= 2 * PAGE_SIZE && PAGE_ALIGNED(size);
 }
 
+/* Makes new pages visible to the host; if that fails @pages is gone. */
+static bool share_pages(struct page **pages, u32 nr_pages)
+{
+	u32 i, shared;
+
+	for (i = 0; i < nr_pages; i++) {
+		if (vmbus_host->set_visible(page_address(pages[i]), 1, true))
+			break;
+		clear_page(page_address(pages[i]));
+	}
+	if (i == nr_pages)
+		return true;
+
+	pr_err("leaking a page that cannot be shared with the host\n");
+	/* The rest was never shared: it must not be taken back. */
+	for (shared = i++; i < nr_pages; i++)
+		__free_page(pages[i]);
+	vmbus_pages_free(pages, shared);
+	return false;
+}
+
 static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, bool linear)
 {
 	int node = cpu_to_node(chan->ch.target_cpu);
 	u64 nr_pages = ((u64)send_size + recv_size) / PAGE_SIZE;
 	struct page **pages;
-	u32 i;
 
 	lockdep_assert_held(vmbus_chan_open_mutex(chan));
 	if (!ring_size_valid(send_size) || !ring_size_valid(recv_size) ||
@@ -401,15 +421,8 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 	pages = linear ? alloc_linear_pages(nr_pages, node) : alloc_single_pages(nr_pages, node);
 	if (!pages)
 		return -ENOMEM;
-	for (i = 0; vmbus_host->set_visible && i < nr_pages; i++) {
-		if (vmbus_host->set_visible(page_address(pages[i]), 1, true)) {
-			pr_err("leaking a page that cannot be shared with the host\n");
-			pages[i] = NULL;
-			vmbus_pages_free(pages, nr_pages);
-			return -ENOMEM;
-		}
-		clear_page(page_address(pages[i]));
-	}
+	if (vmbus_host->set_visible && !share_pages(pages, nr_pages))
+		return -ENOMEM;
 
 	chan->ring_pages = pages;
 	chan->nr_ring_pages = nr_pages;
