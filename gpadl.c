@@ -146,7 +146,9 @@ static int create(struct vmbus_chan *chan, const void *memory,
 	}
 	err = vmbus_request_wait(&req, vmbus_deadlines.request);
 	if (!err && req.reply.gpadl_created.creation_status) {
-		pr_err_ratelimited("Failed to establish GPADL: err = 0x%x\n",
+		pr_err_ratelimited("%pUl (relid %u): Failed to establish GPADL: err = 0x%x\n",
+				   &chan->ch.offermsg.offer.if_instance,
+				   vmbus_chan_relid(chan),
 				   req.reply.gpadl_created.creation_status);
 		err = -EDQUOT;
 		*handle = 0;
