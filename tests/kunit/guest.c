@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "guest.h"
 
+struct guest_chan *guest_new(struct kunit *test, struct sim_chan *host)
+{
+	struct guest_chan *guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, guest);
+	guest->host = host;
+	guest->reads = true;
+	return guest;
+}
+
 void guest_callback(void *context)
 {
 	struct guest_chan *guest = context;
@@ -33,6 +43,31 @@ int guest_open_size(struct kunit *test, struct guest_chan *guest, struct sim_cha
 void guest_open(struct kunit *test, struct guest_chan *guest, struct sim_chan *host)
 {
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, GUEST_RING), 0);
+}
+
+int guest_try_open(void *context)
+{
+	struct guest_chan *guest = context;
+
+	return vmbus_open(guest->ch, GUEST_RING, GUEST_RING, NULL, 0, guest_callback, guest);
+}
+
+int guest_close(void *context)
+{
+	struct guest_chan *guest = context;
+
+	vmbus_close(guest->ch);
+	return 0;
+}
+
+bool guest_echoes(struct guest_chan *guest)
+{
+	int before = atomic_read(&guest->received);
+	u64 sent = sim_random(U32_MAX);
+
+	return !guest_send(guest, &sent, sizeof(sent), sent) &&
+	       sim_wait(atomic_read(&guest->received) > before) &&
+	       guest->last_id == sent && !memcmp(guest->last, &sent, sizeof(sent));
 }
 
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id)

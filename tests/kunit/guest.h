@@ -36,11 +36,19 @@ struct guest_chan {
 	int error;
 };
 
+/* One on the test's heap, whose callback reads. */
+struct guest_chan *guest_new(struct kunit *test, struct sim_chan *host);
 void guest_callback(void *context);
 /* vmbus_open() with rings of @size each and guest_callback(); the errno. */
 int guest_open_size(struct kunit *test, struct guest_chan *guest, struct sim_chan *host, u32 size);
 /* The same with GUEST_RING, and it must work. */
 void guest_open(struct kunit *test, struct guest_chan *guest, struct sim_chan *host);
+/* guest_open_size() with GUEST_RING for guest_call_begin(), on a channel that is there. */
+int guest_try_open(void *guest);
+/* For guest_call_begin(), too. */
+int guest_close(void *guest);
+/* Sends a packet to an echo and waits until it comes back. */
+bool guest_echoes(struct guest_chan *guest);
 /* One inband packet; the errno. */
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id);
 
