@@ -828,8 +828,9 @@ EXPORT_SYMBOL_GPL(vmbus_close);
  * callers exclude each other.
  *
  * Context: process, sleeps up to vmbus_deadlines.request.
- * Return: 0; -EINVAL if the host refused; -ENODEV if the channel is rescinded;
- * -ETIMEDOUT; -ENOBUFS, -EIO from posting; -ESHUTDOWN without a connection.
+ * Return: 0; -EIO if the protocol is older than 4.1; -EINVAL if the host refused;
+ * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
+ * -ESHUTDOWN without a connection.
  */
 int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
 {
@@ -841,6 +842,8 @@ int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
 	struct vmbus_request req;
 	int err;
 
+	if (vmbus_proto_version < VERSION_WIN10_V4_1)
+		return -EIO;
 	/* Before 5.3 the host does not answer. */
 	if (vmbus_proto_version < VERSION_WIN10_V5_3)
 		return vmbus_post(&msg, sizeof(msg));
