@@ -100,7 +100,7 @@ void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 	msg->relid = chan->relid;
 	msg->monitor_allocated = chan->monitored;
 	msg->monitor_id = chan->monitored ? chan->monitor_id : 0xff;
-	msg->dedicated_interrupt = 1;
+	msg->dedicated_interrupt = !chan->legacy;
 	msg->connection_id = chan->relid | SIM_SINT << 12;
 }
 
@@ -119,6 +119,7 @@ void sim_offer_locked(struct sim_chan *chan)
 	if (!host.wants_offers || chan->offered)
 		return;
 	chan->offered = true;
+	host.watches |= chan->monitored;
 	sim_send_offer(chan);
 }
 

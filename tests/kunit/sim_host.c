@@ -3,6 +3,7 @@
  * The simulated VMBus host: what it answers to the guest, and what it finds
  * wrong with it.
  */
+#include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -163,6 +164,63 @@ static bool is(const struct sim_rule *rule, enum sim_action action)
 	return rule && rule->action == action;
 }
 
+/* ---- the pages of the connection ---- */
+
+bool sim_looks_at_pages(void)
+{
+	return READ_ONCE(host.watches) && READ_ONCE(host.version);
+}
+
+static void keep_pages(const struct sim_msg_contact *msg)
+{
+	host.monitor = phys_to_virt(msg->monitor_page[1]);
+	host.send_flags = NULL;
+	if (msg->version < SIM_V(5, 0))
+		host.send_flags = phys_to_virt(msg->target) + PAGE_SIZE / 2;
+}
+
+void sim_look_at_pages(void)
+{
+	struct sim_chan *chan;
+	u32 relid;
+
+	lockdep_assert_held(&sim_model);
+	for (relid = 1; host.version && relid < SIM_RELIDS; relid++) {
+		chan = host.chans[relid];
+		if (!chan)
+			continue;
+		if (chan->legacy && host.send_flags && test_and_clear_bit(relid, host.send_flags))
+			sim_count_signal(relid);
+		if (chan->monitored &&
+		    test_and_clear_bit(chan->monitor_id % 32, (unsigned long *)
+				       &host.monitor->group[chan->monitor_id / 32].pending)) {
+			host.triggers[relid]++;
+			sim_signal_again(relid);
+		}
+	}
+}
+
+/* The guest went, by UNLOAD or without a word. */
+static void forget_guest(void)
+{
+	u32 relid;
+
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		struct sim_chan *chan = host.chans[relid];
+
+		if (!chan)
+			continue;
+		sim_close_chan(chan);
+		/* What was taken back stays away until it is offered anew. */
+		if (!chan->rescinded)
+			chan->offered = false;
+	}
+	host.version = 0;
+	host.wants_offers = false;
+	host.monitor = NULL;
+	host.send_flags = NULL;
+}
+
 /* ---- what the guest says ---- */
 
 static void check_contact(const struct sim_post *post, const struct sim_msg_contact *msg)
@@ -192,10 +250,16 @@ static void handle_contact(const struct sim_post *post)
 	u32 len = sizeof(reply);
 	unsigned int i;
 
-	if (post->len != sizeof(*msg) || host.version)
+	/* Before 3.0 guests cannot say that they go. */
+	if (post->len != sizeof(*msg) ||
+	    (host.version >= SIM_V(3, 0) && !host.allow_no_unload))
 		sim_violation("INITIATE_CONTACT of %u bytes, connected with 0x%x", post->len,
 			      host.version);
 	check_contact(post, msg);
+	if (host.version) {
+		forget_guest();
+		sim_free_gpadls_of(0);
+	}
 	host.unloaded = false;
 	rule = match_rule(SIM_CONTACT, NULL);
 	if (is(rule, SIM_IGNORE))
@@ -217,8 +281,10 @@ static void handle_contact(const struct sim_post *post)
 		if (sim_random(2))
 			len -= sizeof(reply.connection_id);
 	}
-	if (reply.supported && !reply.state)
+	if (reply.supported && !reply.state) {
 		host.version = msg->version;
+		keep_pages(msg);
+	}
 	answer(rule, &reply, host.version_len ?: len, &reply.connection_id);
 }
 
@@ -493,20 +559,16 @@ static void handle_unload(const struct sim_post *post)
 {
 	struct sim_header reply = { .type = SIM_UNLOAD_RESPONSE };
 	const struct sim_rule *rule = match_rule(SIM_UNLOAD, NULL);
-	u32 relid;
 
 	if (post->len != sizeof(struct sim_header) || host.version < SIM_V(3, 0))
 		sim_violation("UNLOAD of %u bytes at version 0x%x", post->len, host.version);
 	if (is(rule, SIM_IGNORE))
 		return;
-	for (relid = 1; relid < SIM_RELIDS; relid++)
-		if (host.chans[relid])
-			sim_close_chan(host.chans[relid]);
 	if (!is(rule, SIM_DROP) && !is(rule, SIM_HOLD))
 		sim_free_gpadls_of(0);
+	host.unloaded_version = host.version;
 	host.unloaded = true;
-	host.version = 0;
-	host.wants_offers = false;
+	forget_guest();
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
 }
 

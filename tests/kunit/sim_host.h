@@ -71,6 +71,7 @@ struct sim_chan {
 	u16 flags;
 	bool monitored;
 	u8 monitor_id;
+	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -160,6 +161,8 @@ void sim_exit(struct kunit *test);
 
 /* vmbus_start() with the host speaking up to @version; the errno. */
 int sim_start(struct kunit *test, u32 version);
+/* The same with the highest version that the guest may ask for. */
+int sim_start_max(struct kunit *test, u32 version, u32 max);
 /* The same, and it must work. */
 void sim_start_ok(struct kunit *test, u32 version);
 /* vmbus_stop(), if it runs; then checks. */
@@ -232,6 +235,10 @@ void sim_send_relid(u32 type, u32 relid);
 void sim_send_result(u32 type, u32 relid, u32 id, u32 status);
 void sim_send_offer(const struct sim_chan *chan);
 void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg);
+/* The first answer that SIM_HOLD keeps back; its bytes, 0 if there is none. */
+u32 sim_held_message(void *payload, u32 size);
+/* As if the UNLOAD had not come, so that a crash's can be followed by another. */
+void sim_undo_unload(void);
 /* All that was sent has been fetched and handled by the driver. */
 void sim_drain(struct kunit *test);
 /* Sets the event flag and interrupts the CPU, whatever the state. */
@@ -239,8 +246,9 @@ void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
 
-/* Signals from the guest about a channel so far. */
+/* Signals from the guest about a channel so far: by hypercall, by monitor page. */
 unsigned int sim_signals(const struct sim_chan *chan);
+unsigned int sim_triggers(const struct sim_chan *chan);
 
 /* Messages of a type so far in this test, from the guest and to it. */
 unsigned int sim_received(u32 type);
@@ -252,6 +260,7 @@ u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
 u64 sim_gpadl_pfn(u32 handle, u32 index);	/* likewise */
 u32 sim_connection_id(void);
 unsigned int sim_timers(void);		/* timer messages given to timer_expired() */
+bool sim_synics_down(void);		/* on every CPU */
 void sim_upcall_crash(void);
 void sim_upcall_kexec(void);
 
@@ -284,6 +293,12 @@ int sim_write_quiet(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id,
 /* Raw bytes at the host's index of the ring to the guest, wrapping; index not moved. */
 void sim_poke(struct sim_chan *chan, u32 at, const void *bytes, u32 len);
 void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len);
+
+/* ---- the log ---- */
+
+/* Where it ends now; then how many lines since have @text. */
+u64 sim_log_mark(void);
+unsigned int sim_log_lines(u64 mark, const char *text);
 
 /* ---- waiting ---- */
 

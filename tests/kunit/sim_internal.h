@@ -61,6 +61,11 @@ struct sim_state {
 	u32 connection_id;
 	u32 version_len;
 	bool contacted, wants_offers, unloaded;
+	bool watches;		/* a channel has a monitor id */
+	unsigned long *send_flags;	/* second half of the interrupt page; before 5.0 */
+	struct sim_monitor_page *monitor;	/* guest to host */
+	u32 unloaded_version;
+	unsigned int triggers[SIM_RELIDS];
 	bool running;
 	bool allow_violations, allow_no_unload;
 	unsigned int violations;
@@ -83,6 +88,7 @@ void sim_machine_exit(void);
 bool sim_next_post(struct sim_post *post);
 bool sim_next_signal(u32 *relid);
 void sim_signal_again(u32 relid);
+void sim_count_signal(u32 relid);
 void sim_wake(void);
 void sim_transmit(unsigned int cpu, struct sim_message *msg);
 void sim_transmit_vmbus(const void *payload, u32 len);
@@ -102,6 +108,8 @@ void sim_free_gpadl(struct sim_gpadl *gpadl);
 void sim_free_gpadls_of(u32 relid);
 
 /* sim_host.c */
+bool sim_looks_at_pages(void);
+void sim_look_at_pages(void);
 void sim_handle_post(const struct sim_post *post);
 void sim_handle_signal(u32 relid);
 void sim_send_due(void);

@@ -29,6 +29,9 @@
 /* The test machine has less than 16 GiB. */
 #define MAX_PFN	(1UL << (34 - PAGE_SHIFT))
 
+/* The event of all channels that have none of their own. */
+#define EVENT_CONNECTION	2
+
 #define SYNIC_FREE	0
 #define SYNIC_VMBUS	1
 
@@ -64,6 +67,7 @@ static struct {
 	struct sim_post inbox[INBOX];
 	unsigned int first, used;
 	unsigned long *signalled;	/* relids */
+	bool shared_event;
 	atomic_t signals[SIM_RELIDS];
 	unsigned int sent[SIM_NR_TYPES];
 	unsigned long *visible;
@@ -333,17 +337,27 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	return err;
 }
 
+void sim_count_signal(u32 relid)
+{
+	atomic_inc(&machine.signals[relid]);
+	sim_signal_again(relid);
+}
+
 static void signal_event(u64 connection_id)
 {
 	u32 relid = connection_id & 0xfff;
 
+	if (connection_id == EVENT_CONNECTION) {
+		WRITE_ONCE(machine.shared_event, true);
+		wake_up(&machine.wake);
+		return;
+	}
 	/* The ids that offers carry: relid | sint << 12. */
 	if (connection_id >> 12 != SIM_SINT || !relid || relid >= SIM_RELIDS) {
 		sim_violation("signal of connection 0x%llx", connection_id);
 		return;
 	}
-	atomic_inc(&machine.signals[relid]);
-	sim_signal_again(relid);
+	sim_count_signal(relid);
 }
 
 unsigned int sim_signals(const struct sim_chan *chan)
@@ -476,7 +490,7 @@ void sim_wake(void)
 
 static bool work_waits(void)
 {
-	return kthread_should_stop() || READ_ONCE(machine.used) ||
+	return kthread_should_stop() || READ_ONCE(machine.used) || READ_ONCE(machine.shared_event) ||
 	       !bitmap_empty(machine.signalled, SIM_RELIDS);
 }
 
@@ -487,11 +501,14 @@ static int host_thread(void *unused)
 
 	while (!kthread_should_stop()) {
 		wait_event_interruptible_timeout(machine.wake, work_waits(),
-						 sim_answers_wait() ? 1 : HZ / 10);
+						 sim_answers_wait() || sim_looks_at_pages() ?
+						 1 : HZ / 10);
 		mutex_lock(&sim_model);
 		while (sim_next_post(&post))
 			sim_handle_post(&post);
 		sim_send_due();
+		if (xchg(&machine.shared_event, false) || sim_looks_at_pages())
+			sim_look_at_pages();
 		/* One round: a device that signals itself lets messages pass. */
 		if (sim_next_signal(&relid))
 			sim_handle_signal(relid);
@@ -561,6 +578,16 @@ void sim_fail_visible(unsigned int after, bool visible)
 unsigned long sim_visible_pages(void)
 {
 	return machine.nr_visible;
+}
+
+bool sim_synics_down(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		if (READ_ONCE(per_cpu(vps, cpu).up))
+			return false;
+	return true;
 }
 
 bool sim_is_visible(u64 pfn)

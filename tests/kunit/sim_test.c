@@ -4,6 +4,7 @@
  * at.
  */
 #include <linux/kernel.h>
+#include <linux/kmsg_dump.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -130,6 +131,57 @@ u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size)
 	return len;
 }
 
+u32 sim_held_message(void *payload, u32 size)
+{
+	struct sim_message *msg;
+	u32 len = 0;
+
+	sim_lock();
+	msg = list_first_entry_or_null(&host.held, struct sim_message, node);
+	if (msg) {
+		len = msg->size;
+		memcpy(payload, msg->payload, min(size, len));
+	}
+	sim_unlock();
+	return len;
+}
+
+void sim_undo_unload(void)
+{
+	sim_lock();
+	host.version = host.unloaded_version;
+	sim_unlock();
+}
+
+unsigned int sim_triggers(const struct sim_chan *chan)
+{
+	return READ_ONCE(host.triggers[chan->relid]);
+}
+
+u64 sim_log_mark(void)
+{
+	struct kmsg_dump_iter iter;
+
+	kmsg_dump_rewind(&iter);
+	return iter.next_seq;
+}
+
+unsigned int sim_log_lines(u64 mark, const char *text)
+{
+	struct kmsg_dump_iter iter;
+	static char line[512];
+	unsigned int count = 0;
+	size_t len;
+
+	kmsg_dump_rewind(&iter);
+	iter.cur_seq = max(iter.cur_seq, mark);
+	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
+		line[len] = '\0';
+		count += !!strstr(line, text);
+	}
+	return count;
+}
+
 unsigned int sim_gpadls(void)
 {
 	struct sim_gpadl *gpadl;
@@ -249,14 +301,19 @@ int sim_init(struct kunit *test)
 	return 0;
 }
 
-int sim_start(struct kunit *test, u32 version)
+int sim_start_max(struct kunit *test, u32 version, u32 max)
 {
 	int err;
 
 	host.max_version = version;
-	err = vmbus_start(sim_ops(), VERSION_WIN10_V5_3);
+	err = vmbus_start(sim_ops(), max);
 	host.running = !err;
 	return err;
+}
+
+int sim_start(struct kunit *test, u32 version)
+{
+	return sim_start_max(test, version, VERSION_WIN10_V5_3);
 }
 
 void sim_start_ok(struct kunit *test, u32 version)

@@ -182,6 +182,30 @@ struct sim_packet_header {
 	u64 trans_id;
 };
 
+/* A monitor page; monitor id: group * 32 + bit. */
+struct sim_monitor_page {
+	u32 trigger_state;
+	u32 reserved1;
+	struct {
+		u32 pending;
+		u32 armed;
+	} group[4];
+	u64 reserved2[3];
+	u32 next_check[4][32];
+	u16 latency[4][32];
+	u64 reserved3[32];
+	struct {
+		u32 connection_id;
+		u16 flag;
+		u16 reserved;
+	} parameter[4][32];
+	u8 reserved4[1984];
+};
+
+static_assert(sizeof(struct sim_monitor_page) == 4096);
+
+#define SIM_MONITOR_IDS		128
+
 #define SIM_PKT_INBAND		6
 #define SIM_PKT_XFER_PAGES	7
 #define SIM_PKT_GPA_DIRECT	9
