@@ -228,6 +228,8 @@ unsigned long sim_visible_pages(void);
 
 /* A VMBus message to the guest, any bytes, up to 240; goes behind what waits. */
 void sim_send(const void *payload, u32 len);
+/* All VMBus messages from now on are so many bytes longer, as a later version's. */
+void sim_pad_messages(u32 bytes);
 /* Any SynIC message in a CPU's slot; @size may lie. */
 void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len);
 /* Builds and sends one. */

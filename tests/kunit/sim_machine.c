@@ -54,6 +54,7 @@ static struct {
 	struct rnd_state random;
 	unsigned int busy_percent;
 	unsigned int message_cpu;
+	u32 padding;
 	unsigned int timers;
 	bool mute;
 	bool no_contact_port;
@@ -168,7 +169,8 @@ void sim_transmit_vmbus(const void *payload, u32 len)
 	struct sim_message *msg = kzalloc(sizeof(*msg), GFP_KERNEL | __GFP_NOFAIL);
 
 	msg->synic_type = SYNIC_VMBUS;
-	msg->size = len;
+	msg->size = min_t(u32, len + READ_ONCE(machine.padding), SIM_PAYLOAD);
+	memset(msg->payload, 0xff, msg->size);
 	memcpy(msg->payload, payload, len);
 	sim_transmit(READ_ONCE(machine.message_cpu), msg);
 }
@@ -545,6 +547,11 @@ void sim_no_contact_port(bool missing)
 void sim_message_cpu(unsigned int cpu)
 {
 	machine.message_cpu = cpu;
+}
+
+void sim_pad_messages(u32 bytes)
+{
+	machine.padding = bytes;
 }
 
 void sim_mute(bool mute)

@@ -149,7 +149,9 @@ u32 sim_held_message(void *payload, u32 size)
 void sim_undo_unload(void)
 {
 	sim_lock();
-	host.version = host.unloaded_version;
+	if (host.unloaded)
+		host.version = host.unloaded_version;
+	host.unloaded = false;
 	sim_unlock();
 }
 
