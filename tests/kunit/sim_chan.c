@@ -197,6 +197,7 @@ void sim_rescind_locked(struct sim_chan *chan)
 	fail_incomplete(chan->relid);
 	sim_close_chan(chan);
 	chan->rescinded = true;
+	chan->rescinds++;
 	sim_send_relid(SIM_RESCIND, chan->relid);
 }
 

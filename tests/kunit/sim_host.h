@@ -86,7 +86,7 @@ struct sim_chan {
 	u32 ring_gpadl;
 	u32 target_vp;
 	u8 user_data[120];	/* of the last OPENCHANNEL */
-	u32 opens, closes, releases;
+	u32 opens, closes, rescinds, releases;
 	u32 interrupts;		/* to the guest */
 	u64 packets_in, bytes_in;	/* read by the VSP */
 	u64 packets_out;
