@@ -326,10 +326,16 @@ static struct sim_chan *chan_of(const struct sim_post *post, u32 len)
 static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 {
 	u32 now = min(gpadl->nr_pages - gpadl->known, most), i;
+	const struct sim_chan *chan = sim_chan_locked(gpadl->relid);
 
 	for (i = 0; i < now; i++) {
-		if (!pfn_valid(pfns[i]) || !page_count(pfn_to_page(pfns[i])) ||
-		    !sim_is_visible(pfns[i]))
+		/*
+		 * After the rescind this is never used: the guest may have seen
+		 * the rescind, and freed the pages, since it posted them.
+		 */
+		if (!pfn_valid(pfns[i]) ||
+		    (!chan->rescinded && (!page_count(pfn_to_page(pfns[i])) ||
+					  !sim_is_visible(pfns[i]))))
 			sim_violation("GPADL 0x%x: page 0x%llx", gpadl->handle, pfns[i]);
 		gpadl->pfns[gpadl->known++] = pfns[i];
 	}
