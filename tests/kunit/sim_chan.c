@@ -181,6 +181,18 @@ static void fail_incomplete(u32 relid)
 	}
 }
 
+void sim_rescind_alone_locked(struct sim_chan *chan)
+{
+	lockdep_assert_held(&sim_model);
+	if (!chan->offered || chan->rescinded || chan->released)
+		return;
+	fail_incomplete(chan->relid);
+	sim_close_chan(chan);
+	chan->rescinded = true;
+	chan->rescinds++;
+	sim_send_relid(SIM_RESCIND, chan->relid);
+}
+
 void sim_rescind_locked(struct sim_chan *chan)
 {
 	u32 relid;
@@ -192,13 +204,9 @@ void sim_rescind_locked(struct sim_chan *chan)
 		struct sim_chan *sub = host.chans[relid];
 
 		if (sub && sub->sub && guid_equal(&sub->instance, &chan->instance))
-			sim_rescind_locked(sub);
+			sim_rescind_alone_locked(sub);
 	}
-	fail_incomplete(chan->relid);
-	sim_close_chan(chan);
-	chan->rescinded = true;
-	chan->rescinds++;
-	sim_send_relid(SIM_RESCIND, chan->relid);
+	sim_rescind_alone_locked(chan);
 }
 
 void sim_rescind(struct sim_chan *chan)

@@ -554,7 +554,7 @@ static void handle_released(const struct sim_post *post)
 	if (!chan)
 		return;
 	match_rule(SIM_RELID_RELEASED, chan);
-	if (!chan->rescinded)
+	if (!chan->rescinded && (!chan->unwelcome || chan->open))
 		sim_violation("RELID_RELEASED of relid %u, which is not rescinded", chan->relid);
 	chan->releases++;
 	chan->released = true;

@@ -62,6 +62,8 @@ extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-cha
  *
  * Set by tests before it is offered: @type .. @source_size. @type decides the
  * device (sim_type_*); @user is the test's.
+ * @unwelcome: no guest can take it, so it is right to give its relid back
+ *	although it is not rescinded
  */
 struct sim_chan {
 	u32 relid;
@@ -72,6 +74,7 @@ struct sim_chan {
 	bool monitored;
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
+	bool unwelcome;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -197,6 +200,8 @@ void sim_offer(struct sim_chan *chan);
 void sim_offer_locked(struct sim_chan *chan);
 void sim_rescind(struct sim_chan *chan);
 void sim_rescind_locked(struct sim_chan *chan);
+/* Not its sub-channels. */
+void sim_rescind_alone_locked(struct sim_chan *chan);
 /* Offers a released channel's device again, under the same relid. */
 void sim_reoffer(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
