@@ -32,6 +32,9 @@ check: | tools ## W=1, sparse and checkpatch on both kernels
 abi-check: | tools ## exports against those of the distributions' modules, symbol by symbol
 	tests/abi/check
 
+model: | tools ## all states of a model of the ring; again without each barrier, which must fail
+	tests/model/run
+
 bench: | tools ## instructions per operation, the stock module's beside ours
 	tests/bench/run
 
@@ -54,4 +57,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
 
-.PHONY: all modules headers tools demo test check abi-check bench coverage clean help
+.PHONY: all modules headers tools demo test check abi-check model bench coverage clean help

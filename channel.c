@@ -110,11 +110,15 @@ static void run_callback(unsigned long data)
 		/* Nothing will ever be read from it: it would never be empty. */
 		if (unlikely(to_vmbus_chan(ch)->rx.broken))
 			return;
-		/* Unmask, and look again for what came while masked. */
+		/*
+		 * Unmask, and look again for what came while masked.
+		 * ring.pml: unmask_fence, unmask_again
+		 */
 		if (likely(!hv_end_read(&ch->inbound)))
 			return;
 		hv_begin_read(&ch->inbound);
 		if (time_after(jiffies, end)) {
+			/* ring.pml: run_reschedule */
 			tasklet_schedule(&ch->callback_event);
 			return;
 		}
@@ -145,6 +149,10 @@ void vmbus_chan_interrupt(struct vmbus_chan *chan)
 		hv_begin_read(&ch->inbound);
 		fallthrough;
 	case HV_CALL_DIRECT:
+		/*
+		 * If it is scheduled already, its atomic orders the mask before
+		 * that run's unmasking. ring.pml: interrupt_schedule
+		 */
 		tasklet_schedule(&ch->callback_event);
 		return;
 	}

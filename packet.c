@@ -112,6 +112,7 @@ static __always_inline int send(struct vmbus_channel *ch, const struct packet *p
 	if (unlikely(READ_ONCE(ch->rescind) || !ch->outbound.ring_buffer))
 		return -ENODEV;
 
+	/* ring.pml: ring_lock */
 	spin_lock_irqsave(&ch->outbound.ring_lock, flags);
 	desc = vmbus_ring_reserve(&chan->tx, total);
 	if (IS_ERR(desc)) {
@@ -286,6 +287,7 @@ static __always_inline int receive(struct vmbus_channel *ch, void *buffer, u32 b
 	else
 		vmbus_ring_copy_packet(buffer, &pkt, len);
 	vmbus_ring_consume(&chan->rx, pkt.len + VMBUS_RING_TRAILER);
+	/* So the caller's next look comes after it. ring.pml: direct_publish */
 	vmbus_rx_publish(chan);
 	return 0;
 }

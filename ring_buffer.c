@@ -13,7 +13,8 @@
  * Wake-ups, the same protocol in both directions: the side that makes progress
  * publishes its index, then looks whether the other side sleeps; the other side
  * says that it sleeps, then looks at the index again. A full barrier between
- * the two steps on each side lets at least one of them see the other.
+ * the two steps on each side lets at least one of them see the other. This is
+ * tested by a model, tests/model/ring.pml; comments name the labels in it.
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -167,6 +168,7 @@ void *vmbus_ring_reserve(struct vmbus_ring *ring, u32 len)
 	/*
 	 * The branch on the room orders this load before the stores of the
 	 * packet: the host has read what they overwrite.
+	 * ring.pml: reserve_branch
 	 */
 	read = READ_ONCE(shared->read_index);
 	if (unlikely(!vmbus_ring_index_valid(info, read))) {
@@ -198,13 +200,17 @@ bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len)
 	*(u64 *)(start + len) = (u64)old << 32;
 	ring->index = vmbus_ring_advance(info, old, len + VMBUS_RING_TRAILER);
 
-	/* Pairs with the host's read barrier after it read write_index. */
+	/*
+	 * Pairs with the host's read barrier after it read write_index.
+	 * ring.pml: commit_wmb
+	 */
 	virt_wmb();
 	WRITE_ONCE(shared->write_index, ring->index);
 
 	/*
 	 * Pairs with the host's barrier between unmasking its interrupt or
 	 * publishing read_index, and looking at write_index again.
+	 * ring.pml: commit_fence
 	 */
 	virt_mb();
 	if (READ_ONCE(shared->interrupt_mask))
@@ -237,7 +243,10 @@ bool vmbus_ring_look(struct vmbus_ring *ring)
 
 	if (unlikely(ring->broken))
 		return false;
-	/* Pairs with the host's barrier between the packet and write_index. */
+	/*
+	 * Pairs with the host's barrier between the packet and write_index.
+	 * ring.pml: look_acquire
+	 */
 	write = virt_load_acquire(&info->ring_buffer->write_index);
 	if (write == ring->seen)
 		return false;
@@ -267,13 +276,17 @@ bool vmbus_ring_publish(struct vmbus_ring *ring)
 		return false;
 	ring->index = read;
 
-	/* All reads of the packets come before the host may overwrite them. */
+	/*
+	 * All reads of the packets come before the host may overwrite them.
+	 * ring.pml: publish_before
+	 */
 	virt_mb();
 	WRITE_ONCE(shared->read_index, read);
 
 	/*
 	 * Pairs with the host's barrier between setting pending_send_sz and
-	 * looking at read_index again.
+	 * looking at read_index again. Also comes before the next look.
+	 * ring.pml: publish_fence
 	 */
 	virt_mb();
 	/* Some hosts ask for one byte less than the ring; room comes in 8s. */
@@ -288,7 +301,10 @@ bool vmbus_ring_publish(struct vmbus_ring *ring)
 		vmbus_ring_break(ring);
 		return false;
 	}
-	/* The gap counts as room here, hence "more than" what is wanted. */
+	/*
+	 * The gap counts as room here, hence "more than" what is wanted.
+	 * ring.pml: publish_crossing
+	 */
 	room = info->ring_datasize - vmbus_ring_distance(info, read, write);
 	freed = vmbus_ring_distance(info, old, read);
 	return room > wanted && room - min(freed, room) <= wanted;
