@@ -1,4 +1,4 @@
-"""Coverage: modules with gcov's counters, and the counters out of a guest."""
+"""Coverage: gcov's counters out of a guest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import base64
 from pathlib import Path
 
 from .guest import Guest
-
-# How such a module is built. Not inlined, since a branch would count for each caller it was copied into; without UBSAN,
-# whose checks are branches too.
-FLAGS = "GCOV_PROFILE=y UBSAN_SANITIZE=n KCFLAGS=-fno-inline"
 
 # The kernel keeps the counters of modules that are gone. Its files have no size, and so no contents for tar.
 COLLECT = """

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .agent import BootLost, Lost
 from .guest import Guest, Setup, boot, boot_plain
-from .gcov import FLAGS as GCOV_FLAGS, fetch_counters
+from .gcov import fetch_counters
 from .images import l2_image, libraries
 from .kernel import CACHE, Kernel, module_bytes, setup
 from .machine import Machine
@@ -98,7 +98,7 @@ class Environment:
         kernel = Kernel.get(self.kernel)
         if (which or self.driver) == STOCK:
             return kernel.module("hv_vmbus")
-        return kernel.built_modules(self._ours(kernel), flags=GCOV_FLAGS if self.coverage else "")[0]
+        return kernel.built_modules(self._ours(kernel), gcov=bool(self.coverage))[0]
 
     def test_modules(self, subdir: str, which: str = "") -> tuple[Path, ...]:
         """The test modules of a directory of the project, built against the driver to test."""
