@@ -283,6 +283,20 @@ static void post_relid_released(u32 relid)
 	vmbus_post(&msg, sizeof(msg));
 }
 
+/* Relids of offers that could not be taken; giving them back takes no memory. */
+static DECLARE_BITMAP(unwanted, VMBUS_MAX_RELIDS);
+
+static void give_back(struct work_struct *work)
+{
+	u32 relid;
+
+	for_each_set_bit(relid, unwanted, VMBUS_MAX_RELIDS)
+		if (test_and_clear_bit(relid, unwanted))
+			post_relid_released(relid);
+}
+
+static DECLARE_WORK(give_back_work, give_back);
+
 static void unlist(struct vmbus_chan *chan)
 {
 	lockdep_assert_held(&vmbus_bus.mutex);
@@ -521,6 +535,23 @@ static int list_chan(struct vmbus_chan *chan)
 	return 0;
 }
 
+/*
+ * An offer that is not taken. The host counts on a channel there, and offers the
+ * device again only when it has the relid back. One that is in use is not ours
+ * to give: the host is wrong, and the channel stays.
+ */
+static void refuse_offer(const struct vmbus_message *msg)
+{
+	u32 relid = msg->offer.child_relid;
+
+	rcu_read_lock();
+	if (vmbus_relid_valid(relid) && !vmbus_relid_lookup(relid)) {
+		set_bit(relid, unwanted);
+		queue_work(vmbus_bus.chan_wq, &give_back_work);
+	}
+	rcu_read_unlock();
+}
+
 static void on_offer(const struct vmbus_message *msg)
 {
 	const struct vmbus_channel_offer_channel *offer = &msg->offer;
@@ -532,6 +563,7 @@ static void on_offer(const struct vmbus_message *msg)
 	if (!chan) {
 		pr_err_ratelimited("no memory for the offer of relid %u\n",
 				   offer->child_relid);
+		refuse_offer(msg);
 		return;
 	}
 	err = vmbus_relid_map(chan);
@@ -541,6 +573,7 @@ static void on_offer(const struct vmbus_message *msg)
 		vmbus_chan_put(chan);
 		return;
 	}
+	clear_bit(offer->child_relid, unwanted);
 
 	mutex_lock(&vmbus_bus.mutex);
 	err = list_chan(chan);
@@ -650,6 +683,9 @@ static int handle_message(const struct vmbus_message *msg)
 	int err = vmbus_message_check(msg, vmbus_proto_version,
 				      vmbus_conn.state == VMBUS_CONNECTED);
 
+	/* Only a whole offer has a field that can be out of range. */
+	if (err == -ERANGE && msg->header.msgtype == CHANNELMSG_OFFERCHANNEL)
+		refuse_offer(msg);
 	if (err)
 		return err;
 	if (!handlers[msg->header.msgtype])
