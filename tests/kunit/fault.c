@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Allocation failures by number, in whatever task they happen: KUnit's tests
+ * are single functions, but the driver works in work items.
+ *
+ * Kprobes sit on the two functions that the kernel asks whether an allocation
+ * may go on, and that it lets fail for this purpose (ALLOW_ERROR_INJECTION).
+ * Whose allocation it is, the stack tells: it passes through this module.
+ */
+#include <linux/atomic.h>
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/stacktrace.h>
+#include <linux/string.h>
+
+#include "fault.h"
+
+#define DEPTH	64
+
+static atomic_t left;		/* allocations until the one that fails; 0: none does */
+static void *where;
+
+/* The innermost return address in this module; NULL: not ours. */
+static void *module_caller(const struct kprobe *kp)
+{
+	unsigned long entries[DEPTH], probe = (unsigned long)kp->addr;
+	unsigned int i, nr = stack_trace_save(entries, DEPTH, 0);
+
+	/* Up to the probed function the stack is the probe's own. */
+	for (i = 0; i < nr && entries[i] - probe > 1; i++)
+		;
+	for (; i < nr; i++)
+		if (within_module(entries[i], THIS_MODULE))
+			return (void *)entries[i];
+	return NULL;
+}
+
+static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
+		      unsigned long failure)
+{
+	void *caller;
+
+	if (!atomic_read(&left) || gfp & (__GFP_NOFAIL | __GFP_NOWARN) ||
+	    !strcmp(current->comm, "sim_host"))
+		return 0;
+	caller = module_caller(kp);
+	if (!caller || atomic_dec_if_positive(&left))
+		return 0;
+	WRITE_ONCE(where, caller);
+	/* Back to the caller, as if the function had returned this. */
+	regs_set_return_value(regs, failure);
+	regs->ip = *(unsigned long *)regs->sp;
+	regs->sp += sizeof(unsigned long);
+	return 1;
+}
+
+/* int should_failslab(struct kmem_cache *, gfp_t) */
+static int on_slab(struct kprobe *kp, struct pt_regs *regs)
+{
+	return maybe_fail(kp, regs, regs_get_kernel_argument(regs, 1), -ENOMEM);
+}
+
+/* bool should_fail_alloc_page(gfp_t, unsigned int) */
+static int on_pages(struct kprobe *kp, struct pt_regs *regs)
+{
+	return maybe_fail(kp, regs, regs_get_kernel_argument(regs, 0), true);
+}
+
+/* A probe that has this is not optimised, so that it may change where to go on. */
+static void after(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe slab_probe, page_probe;
+
+int fault_init(void)
+{
+	int err;
+
+	slab_probe = (struct kprobe){
+		.symbol_name = "should_failslab",
+		.pre_handler = on_slab,
+		.post_handler = after,
+	};
+	page_probe = (struct kprobe){
+		.symbol_name = "should_fail_alloc_page",
+		.pre_handler = on_pages,
+		.post_handler = after,
+	};
+	atomic_set(&left, 0);
+	err = register_kprobe(&slab_probe);
+	if (err)
+		return err;
+	err = register_kprobe(&page_probe);
+	if (err)
+		unregister_kprobe(&slab_probe);
+	return err;
+}
+
+void fault_exit(void)
+{
+	unregister_kprobe(&page_probe);
+	unregister_kprobe(&slab_probe);
+}
+
+void fault_arm(unsigned int nth)
+{
+	WRITE_ONCE(where, NULL);
+	atomic_set(&left, nth);
+}
+
+bool fault_disarm(void)
+{
+	atomic_set(&left, 0);
+	return READ_ONCE(where);
+}
+
+void *fault_where(void)
+{
+	return where;
+}

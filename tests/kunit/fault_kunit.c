@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hv_vmbus_fault: each allocation fails once, each change of visibility too.
+ * Whatever was going on succeeds without it or fails with an errno, and works
+ * when it is tried again; leaks and double frees are seen by KASAN and kmemleak.
+ */
+#include <linux/mm.h>
+
+#include "fault.h"
+#include "files.h"
+#include "guest.h"
+#include "suites.h"
+#include "vsc.h"
+#include "../../include/vmbus_private.h"
+
+#define MOST_FAULTS	1000
+#define CONN_PAGES	3	/* that the connection shares with the host */
+
+static int fault_suite_init(struct kunit *test)
+{
+	int err = fault_init();
+
+	if (err)
+		return err;
+	err = vsc_init(test);
+	if (err)
+		fault_exit();
+	return err;
+}
+
+static void fault_suite_exit(struct kunit *test)
+{
+	fault_disarm();
+	vsc_exit(test);
+	fault_exit();
+}
+
+/* What the operations work on. */
+struct scene {
+	struct kunit *test;
+	struct sim_chan *chan, *sub;
+	struct vmbus_channel *ch;
+	struct vsc *vsc;
+	struct guest_chan guest;
+	struct vmbus_gpadl gpadl;
+	void *buffer;
+};
+
+/**
+ * struct operation - what allocations fail in
+ * @name: of it
+ * @prepare: once, undisturbed
+ * @before: each time before @run, undisturbed; optional
+ * @run: with a failure; 0 or -errno
+ * @undo: what @run did, undisturbed; its result is passed
+ * @certain: it has to succeed even so
+ */
+struct operation {
+	const char *name;
+	void (*prepare)(struct scene *scene);
+	void (*before)(struct scene *scene);
+	int (*run)(struct scene *scene);
+	void (*undo)(struct scene *scene, int err);
+	bool certain;
+};
+
+static void settle(struct scene *scene)
+{
+	sim_drain(scene->test);
+	flush_workqueue(vmbus_bus.add_wq);
+	flush_workqueue(vmbus_bus.chan_wq);
+}
+
+static void offer(struct sim_chan *chan)
+{
+	if (chan->released)
+		sim_reoffer(chan);
+	else
+		sim_offer(chan);
+}
+
+static void take_back(struct scene *scene, struct sim_chan *chan)
+{
+	/* One that was refused has been given back already. */
+	if (!sim_gone(chan))
+		sim_rescind(chan);
+	KUNIT_ASSERT_TRUE(scene->test, sim_wait(sim_gone(chan)));
+}
+
+/* ---- start and stop ---- */
+
+static void no_preparation(struct scene *scene)
+{
+}
+
+static int start(struct scene *scene)
+{
+	return sim_start(scene->test, SIM_V(5, 3));
+}
+
+static void undo_start(struct scene *scene, int err)
+{
+	sim_stop(scene->test);
+}
+
+static void start_and_open(struct scene *scene)
+{
+	if (!scene->chan)
+		scene->chan = sim_add(scene->test, NULL, &sim_echo);
+	sim_start_ok(scene->test, SIM_V(5, 3));
+	guest_open(scene->test, &scene->guest, scene->chan);
+}
+
+static int stop(struct scene *scene)
+{
+	sim_stop(scene->test);
+	return 0;
+}
+
+/* ---- devices ---- */
+
+static void prepare_device(struct scene *scene)
+{
+	scene->chan = sim_add(scene->test, NULL, &sim_echo);
+	sim_start_ok(scene->test, SIM_V(5, 3));
+	scene->ch = sim_guest_channel(scene->test, scene->chan);
+	scene->vsc = vsc_new(scene->test, "fault", NULL);
+}
+
+static int register_driver(struct scene *scene)
+{
+	return vsc_register(scene->vsc);
+}
+
+static void unregister_driver(struct scene *scene, int err)
+{
+	if (!err)
+		vsc_unregister(scene->vsc);
+	KUNIT_EXPECT_EQ(scene->test, atomic_read(&scene->vsc->bound), 0);
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
+}
+
+static void prepare_offers(struct scene *scene)
+{
+	sim_start_ok(scene->test, SIM_V(5, 3));
+	scene->vsc = vsc_add(scene->test, "fault", NULL);
+	scene->chan = sim_new(scene->test, 0, NULL, &sim_echo);
+	scene->chan->unwelcome = true;
+}
+
+static int take_offer(struct scene *scene)
+{
+	offer(scene->chan);
+	settle(scene);
+	return atomic_read(&scene->vsc->bound) ? 0 : -ENOMEM;
+}
+
+static void undo_offer(struct scene *scene, int err)
+{
+	take_back(scene, scene->chan);
+	KUNIT_EXPECT_EQ(scene->test, atomic_read(&scene->vsc->bound), 0);
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
+}
+
+static void offer_undisturbed(struct scene *scene)
+{
+	KUNIT_ASSERT_EQ(scene->test, take_offer(scene), 0);
+}
+
+static int take_rescind(struct scene *scene)
+{
+	take_back(scene, scene->chan);
+	return 0;
+}
+
+static void prepare_subs(struct scene *scene)
+{
+	prepare_device(scene);
+	KUNIT_ASSERT_EQ(scene->test, vsc_register(scene->vsc), 0);
+	sim_lock();
+	scene->sub = sim_new_sub_locked(scene->chan, 1, &sim_echo);
+	sim_unlock();
+	scene->sub->unwelcome = true;
+}
+
+static int take_sub(struct scene *scene)
+{
+	int subs = atomic_read(&scene->vsc->subs);
+
+	offer(scene->sub);
+	settle(scene);
+	return atomic_read(&scene->vsc->subs) > subs ? 0 : -ENOMEM;
+}
+
+static void undo_sub(struct scene *scene, int err)
+{
+	take_back(scene, scene->sub);
+}
+
+#define DRIVER	"/sys/bus/vmbus/drivers/fault/"
+#define UNKNOWN	"12345678-1234-5678-1234-56789abcdef0"
+
+static void prepare_new_id(struct scene *scene)
+{
+	scene->chan = sim_add(scene->test, &sim_type_unknown, &sim_echo);
+	sim_start_ok(scene->test, SIM_V(5, 3));
+	scene->ch = sim_guest_channel(scene->test, scene->chan);
+	scene->vsc = vsc_add(scene->test, "fault", NULL);
+}
+
+static int write_new_id(struct scene *scene)
+{
+	return file_write(DRIVER "new_id", UNKNOWN);
+}
+
+static void undo_new_id(struct scene *scene, int err)
+{
+	if (atomic_read(&scene->vsc->bound))
+		KUNIT_EXPECT_EQ(scene->test,
+				file_write(DRIVER "unbind",
+					   dev_name(&scene->ch->device_obj->device)), 0);
+	/* The id may be there although the probe failed. */
+	file_write(DRIVER "remove_id", UNKNOWN);
+	KUNIT_EXPECT_EQ(scene->test, atomic_read(&scene->vsc->bound), 0);
+}
+
+/* ---- channels ---- */
+
+static void prepare_channel(struct scene *scene)
+{
+	prepare_device(scene);
+	scene->ch->rqstor_size = 64;
+	scene->buffer = kunit_kzalloc(scene->test, 2 * SZ_16K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(scene->test, scene->buffer);
+	scene->buffer = PTR_ALIGN(scene->buffer, PAGE_SIZE);
+}
+
+static int open_it(struct scene *scene)
+{
+	return guest_open_size(scene->test, &scene->guest, scene->chan, GUEST_RING);
+}
+
+static void undo_open(struct scene *scene, int err)
+{
+	if (!err)
+		vmbus_close(scene->ch);
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
+}
+
+static void open_undisturbed(struct scene *scene)
+{
+	KUNIT_ASSERT_EQ(scene->test, open_it(scene), 0);
+}
+
+static int close_it(struct scene *scene)
+{
+	vmbus_close(scene->ch);
+	return sim_gpadls() ? -EIO : 0;
+}
+
+static int open_in_steps(struct scene *scene)
+{
+	int err = vmbus_alloc_ring(scene->ch, GUEST_RING, GUEST_RING);
+
+	if (err)
+		return err;
+	err = vmbus_connect_ring(scene->ch, guest_callback, &scene->guest);
+	if (err)
+		vmbus_free_ring(scene->ch);
+	return err;
+}
+
+static void undo_steps(struct scene *scene, int err)
+{
+	if (!err) {
+		KUNIT_EXPECT_EQ(scene->test, vmbus_disconnect_ring(scene->ch), 0);
+		vmbus_free_ring(scene->ch);
+	}
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
+}
+
+static int share_buffer(struct scene *scene)
+{
+	return vmbus_establish_gpadl(scene->ch, scene->buffer, SZ_16K, &scene->gpadl);
+}
+
+static void undo_share(struct scene *scene, int err)
+{
+	if (!err)
+		KUNIT_EXPECT_EQ(scene->test, vmbus_teardown_gpadl(scene->ch, &scene->gpadl), 0);
+	KUNIT_EXPECT_FALSE(scene->test, scene->gpadl.decrypted);
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
+}
+
+static void nothing_to_undo(struct scene *scene, int err)
+{
+}
+
+static const struct operation operations[] = {
+	{ "start", no_preparation, NULL, start, undo_start },
+	{ "stop", no_preparation, start_and_open, stop, nothing_to_undo, true },
+	{ "driver", prepare_device, NULL, register_driver, unregister_driver },
+	{ "new_id", prepare_new_id, NULL, write_new_id, undo_new_id },
+	{ "offer", prepare_offers, NULL, take_offer, undo_offer },
+	{ "sub-channel", prepare_subs, NULL, take_sub, undo_sub },
+	{ "rescind", prepare_offers, offer_undisturbed, take_rescind, nothing_to_undo, true },
+	{ "open", prepare_channel, NULL, open_it, undo_open },
+	{ "open in steps", prepare_channel, NULL, open_in_steps, undo_steps },
+	{ "close", prepare_channel, open_undisturbed, close_it, nothing_to_undo, true },
+	{ "gpadl", prepare_channel, NULL, share_buffer, undo_share },
+};
+
+static void operation_name(const struct operation *operation, char *desc)
+{
+	strscpy(desc, operation->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(operation, operations, operation_name);
+
+static struct scene *new_scene(struct kunit *test)
+{
+	struct scene *scene = kunit_kzalloc(test, sizeof(*scene), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, scene);
+	scene->test = test;
+	return scene;
+}
+
+static void any_allocation_may_fail(struct kunit *test)
+{
+	const struct operation *operation = test->param_value;
+	struct scene *scene = new_scene(test);
+	unsigned int n, failed = 0;
+	bool fired = true;
+	int err;
+
+	operation->prepare(scene);
+	for (n = 1; fired && n < MOST_FAULTS; n++) {
+		if (operation->before)
+			operation->before(scene);
+		fault_arm(n);
+		err = operation->run(scene);
+		fired = fault_disarm();
+		failed += !!err;
+		KUNIT_EXPECT_TRUE_MSG(test, err <= 0 && err >= -MAX_ERRNO, "%d", err);
+		if (!fired || operation->certain)
+			KUNIT_EXPECT_EQ_MSG(test, err, 0, "allocation %u in %pS", n, fault_where());
+		operation->undo(scene, err);
+		if (!err)
+			continue;
+		err = operation->run(scene);
+		KUNIT_EXPECT_EQ_MSG(test, err, 0, "after allocation %u in %pS", n, fault_where());
+		operation->undo(scene, err);
+	}
+	KUNIT_EXPECT_LT(test, n, MOST_FAULTS);
+	kunit_info(test, "%u of %u failures were noticed", failed, n - 2);
+}
+
+/* The memory to keep what the host still uses in mind: it is leaked, not freed. */
+static void parking_without_memory(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_GPADL_TEARDOWN, .action = SIM_HOLD };
+	struct scene *scene = new_scene(test);
+	bool fired;
+
+	prepare_channel(scene);
+	open_undisturbed(scene);
+	sim_rule(&rule);
+	vmbus_deadlines.request = 200;
+	fault_arm(1);
+	vmbus_close(scene->ch);
+	fired = fault_disarm();
+	KUNIT_EXPECT_TRUE(test, fired);
+	sim_clear_rules();
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	/* Fails if the pages were freed. */
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_drain(test);
+	open_undisturbed(scene);
+}
+
+/* ---- visibility ---- */
+
+/* Pages whose making private failed stay visible and are never used again. */
+static void visibility_fails_at_start(struct kunit *test)
+{
+	unsigned int n;
+
+	sim_use_visibility(true);
+	for (n = 1; n <= CONN_PAGES; n++) {
+		sim_fail_visible(n, true);
+		KUNIT_EXPECT_EQ(test, sim_start(test, SIM_V(5, 3)), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
+	}
+	for (n = 1; n <= CONN_PAGES; n++) {
+		sim_start_ok(test, SIM_V(5, 3));
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + n - 1);
+		sim_fail_visible(n, false);
+		sim_stop(test);
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), n);
+	}
+}
+
+static void visibility_fails_at_open(struct kunit *test)
+{
+	const unsigned int pages = 2 * GUEST_RING / PAGE_SIZE;
+	struct scene *scene = new_scene(test);
+	unsigned int n;
+
+	sim_use_visibility(true);
+	prepare_channel(scene);
+	for (n = 1; n <= pages; n++) {
+		sim_fail_visible(n, true);
+		KUNIT_EXPECT_EQ(test, open_it(scene), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES);
+		KUNIT_EXPECT_EQ(test, open_it(scene), 0);
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + pages);
+		vmbus_close(scene->ch);
+	}
+	for (n = 1; n <= pages; n++) {
+		KUNIT_EXPECT_EQ(test, open_it(scene), 0);
+		sim_fail_visible(n, false);
+		vmbus_close(scene->ch);
+		KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + n);
+	}
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), pages);
+}
+
+static void visibility_fails_at_sharing(struct kunit *test)
+{
+	struct scene *scene = new_scene(test);
+
+	sim_use_visibility(true);
+	prepare_channel(scene);
+	/* Whether it is visible is not known, so it must not be freed. */
+	sim_fail_visible(1, true);
+	KUNIT_EXPECT_EQ(test, share_buffer(scene), -EIO);
+	KUNIT_EXPECT_TRUE(test, scene->gpadl.decrypted);
+	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
+	KUNIT_EXPECT_EQ(test, share_buffer(scene), 0);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + 4);
+	sim_fail_visible(1, false);
+	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(scene->ch, &scene->gpadl), -EIO);
+	KUNIT_EXPECT_TRUE(test, scene->gpadl.decrypted);
+	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 4);
+}
+
+static struct kunit_case fault_cases[] = {
+	KUNIT_CASE_PARAM(any_allocation_may_fail, operation_gen_params),
+	KUNIT_CASE(parking_without_memory),
+	KUNIT_CASE(visibility_fails_at_start),
+	KUNIT_CASE(visibility_fails_at_open),
+	KUNIT_CASE(visibility_fails_at_sharing),
+	{}
+};
+
+struct kunit_suite fault_suite = {
+	.name = "hv_vmbus_fault",
+	.init = fault_suite_init,
+	.exit = fault_suite_exit,
+	.test_cases = fault_cases,
+};

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files of sysfs.
+ */
+#include <linux/fs.h>
+#include <linux/hyperv.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "files.h"
+
+ssize_t file_read(const char *path, char *buffer, size_t size)
+{
+	struct file *file = filp_open(path, O_RDONLY, 0);
+	loff_t pos = 0;
+	ssize_t len;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	len = kernel_read(file, buffer, size - 1, &pos);
+	filp_close(file, NULL);
+	if (len >= 0)
+		buffer[len] = 0;
+	return len;
+}
+
+int file_write(const char *path, const char *text)
+{
+	struct file *file = filp_open(path, O_WRONLY, 0);
+	loff_t pos = 0;
+	ssize_t len;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	len = kernel_write(file, text, strlen(text), &pos);
+	filp_close(file, NULL);
+	return min_t(ssize_t, len, 0);
+}
+
+struct listing {
+	struct dir_context ctx;
+	void (*each)(const char *name, void *arg);
+	void *arg;
+	int count;
+};
+
+static bool on_entry(struct dir_context *ctx, const char *name, int len, loff_t offset, u64 ino,
+		     unsigned int type)
+{
+	struct listing *listing = container_of(ctx, struct listing, ctx);
+	char copy[64];
+
+	if (name[0] == '.' || len >= (int)sizeof(copy))
+		return true;
+	memcpy(copy, name, len);
+	copy[len] = 0;
+	listing->count++;
+	listing->each(copy, listing->arg);
+	return true;
+}
+
+int file_list(const char *path, void (*each)(const char *name, void *arg), void *arg)
+{
+	struct file *file = filp_open(path, O_RDONLY | O_DIRECTORY, 0);
+	struct listing listing = { .ctx.actor = on_entry, .each = each, .arg = arg };
+	int err;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	err = iterate_dir(file, &listing.ctx);
+	filp_close(file, NULL);
+	return err ?: listing.count;
+}
+
+void device_path(char *path, const struct vmbus_channel *channel, const char *name)
+{
+	snprintf(path, FILE_PATH_MAX, "/sys/bus/vmbus/devices/%pUl/%s",
+		 &channel->offermsg.offer.if_instance, name);
+}
+
+void channel_path(char *path, const struct vmbus_channel *channel, const char *name)
+{
+	snprintf(path, FILE_PATH_MAX, "/sys/bus/vmbus/devices/%pUl/channels/%u/%s",
+		 &channel->offermsg.offer.if_instance, channel->offermsg.child_relid, name);
+}
+
+static ssize_t read_line(const char *path, char *buffer, size_t size)
+{
+	ssize_t len = file_read(path, buffer, size);
+
+	if (len > 0 && buffer[len - 1] == '\n')
+		buffer[len - 1] = 0;
+	return len;
+}
+
+ssize_t channel_read(const struct vmbus_channel *channel, const char *name, char *buffer,
+		     size_t size)
+{
+	char path[FILE_PATH_MAX];
+
+	channel_path(path, channel, name);
+	return read_line(path, buffer, size);
+}
+
+int channel_write(const struct vmbus_channel *channel, const char *name, const char *text)
+{
+	char path[FILE_PATH_MAX];
+
+	channel_path(path, channel, name);
+	return file_write(path, text);
+}
+
+ssize_t device_read(const struct vmbus_channel *channel, const char *name, char *buffer,
+		    size_t size)
+{
+	char path[FILE_PATH_MAX];
+
+	device_path(path, channel, name);
+	return read_line(path, buffer, size);
+}
+
+int device_write(const struct vmbus_channel *channel, const char *name, const char *text)
+{
+	char path[FILE_PATH_MAX];
+
+	device_path(path, channel, name);
+	return file_write(path, text);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Files of sysfs, as user space reads and writes them.
+ */
+#ifndef _KUNIT_FILES_H
+#define _KUNIT_FILES_H
+
+#include <linux/types.h>
+
+struct vmbus_channel;
+
+#define FILE_PATH_MAX	160
+
+/* Return: bytes, with a zero behind them; -errno. */
+ssize_t file_read(const char *path, char *buffer, size_t size);
+/* Return: 0; -errno. */
+int file_write(const char *path, const char *text);
+/* Names in a directory without "." and "..": calls @each for each; their number or -errno. */
+int file_list(const char *path, void (*each)(const char *name, void *arg), void *arg);
+
+/* Of a primary channel's device; of any channel's directory. */
+void device_path(char *path, const struct vmbus_channel *channel, const char *name);
+void channel_path(char *path, const struct vmbus_channel *channel, const char *name);
+/* Both in one; reading cuts the newline off. */
+ssize_t channel_read(const struct vmbus_channel *channel, const char *name, char *buffer,
+		     size_t size);
+int channel_write(const struct vmbus_channel *channel, const char *name, const char *text);
+ssize_t device_read(const struct vmbus_channel *channel, const char *name, char *buffer,
+		    size_t size);
+int device_write(const struct vmbus_channel *channel, const char *name, const char *text);
+
+#endif /* _KUNIT_FILES_H */
