@@ -136,7 +136,7 @@ static void refused_move_changes_nothing(struct kunit *test)
 }
 
 /* The host drops a second request before it answered the first, and says so here. */
-static void moves_wait_for_each_other(struct kunit *test)
+static void moves_do_not_overlap(struct kunit *test)
 {
 	const struct sim_rule slow = { .type = SIM_MODIFY, .delay_ms = 100 };
 	struct moving *moving = start(test, V5_3);
@@ -217,7 +217,7 @@ static struct kunit_case retarget_cases[] = {
 	KUNIT_CASE_PARAM(moves_from_4_1_on, sim_versions_gen_params),
 	KUNIT_CASE(wrong_moves_reach_no_host),
 	KUNIT_CASE(refused_move_changes_nothing),
-	KUNIT_CASE(moves_wait_for_each_other),
+	KUNIT_CASE(moves_do_not_overlap),
 	KUNIT_CASE(close_waits_for_move),
 	KUNIT_CASE(modify_crosses_close),
 	KUNIT_CASE(rescind_ends_move),

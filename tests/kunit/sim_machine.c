@@ -412,7 +412,7 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 	    !--machine.fail_visible.after)
 		err = -EIO;
 	for (; !err && nr_pages; nr_pages--, addr += PAGE_SIZE) {
-		pfn = is_vmalloc_addr(addr) ? vmalloc_to_pfn(addr) : virt_to_phys(addr) >> PAGE_SHIFT;
+		pfn = is_vmalloc_addr(addr) ? vmalloc_to_pfn(addr) : PHYS_PFN(virt_to_phys(addr));
 		if (visible == test_bit(pfn, machine.visible))
 			sim_violation("page 0x%lx made %s twice", pfn,
 				      visible ? "visible" : "private");
