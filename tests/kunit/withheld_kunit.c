@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hv_vmbus_withheld: the host does not answer, at each request in turn. The
+ * caller gets an errno in time, one line says so, everybody else goes on, and
+ * what the host may still use is kept until it says that it let go.
+ */
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/vmalloc.h>
+
+#include "call.h"
+#include "guest.h"
+#include "suites.h"
+#include "../../include/vmbus_private.h"
+
+#define V5_3		SIM_V(5, 3)
+#define SHARED_PAGES	3	/* of the connection itself */
+#define DEADLINE_MS	400
+/* What the guest may be late; the driver's own deadlines are 60 s. */
+#define SLACK_MS	6000
+/* Long enough for a description of three messages. */
+#define RING		(32 * PAGE_SIZE)
+#define RING_PAGES	64
+#define BUFFER_PAGES	4
+
+/**
+ * struct dead - a channel whose host is silent
+ */
+struct dead {
+	struct guest_chan *guest;
+	void *buffer;
+	struct vmbus_gpadl gpadl;
+};
+
+static int call_open(void *context)
+{
+	struct dead *dead = context;
+
+	return vmbus_open(dead->guest->ch, RING, RING, NULL, 0, guest_callback, dead->guest);
+}
+
+static int call_close(void *context)
+{
+	struct dead *dead = context;
+
+	vmbus_close(dead->guest->ch);
+	return 0;
+}
+
+static int call_establish(void *context)
+{
+	struct dead *dead = context;
+
+	return vmbus_establish_gpadl(dead->guest->ch, dead->buffer, BUFFER_PAGES * PAGE_SIZE,
+				     &dead->gpadl);
+}
+
+static int call_teardown(void *context)
+{
+	struct dead *dead = context;
+
+	return vmbus_teardown_gpadl(dead->guest->ch, &dead->gpadl);
+}
+
+static int call_retarget(void *context)
+{
+	struct dead *dead = context;
+
+	return vmbus_channel_retarget(to_vmbus_chan(dead->guest->ch), 1);
+}
+
+/**
+ * struct withheld - one request that gets no answer
+ * @type: of the guest's message
+ * @action: SIM_HOLD: done, the answer comes late; SIM_IGNORE: never seen
+ * @prepare: call that has to work before, or NULL
+ * @call: the call that fails
+ * @result: its errno
+ * @message: the one missing
+ * @waits: how many deadlines pass, one line each
+ * @kept: pages that the host may use afterwards
+ * @kept_late: and after the late answer
+ * @of_vsc: pages among them that the driver cannot free
+ */
+static const struct withheld {
+	const char *name;
+	u32 type;
+	enum sim_action action;
+	int (*prepare)(void *dead);
+	int (*call)(void *dead);
+	int result;
+	const char *message;
+	unsigned int waits;
+	unsigned int kept, kept_late, of_vsc;
+} withheld[] = {
+	{ "ring gpadl", SIM_GPADL_HEADER, SIM_HOLD, NULL, call_open, -ETIMEDOUT,
+	  "GPADL_CREATED", 1, 0, 0, 0 },
+	{ "ring gpadl unseen", SIM_GPADL_HEADER, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
+	  "GPADL_CREATED", 2, RING_PAGES, RING_PAGES, 0 },
+	{ "ring body unseen", SIM_GPADL_BODY, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
+	  "GPADL_CREATED", 2, RING_PAGES, RING_PAGES, 0 },
+	{ "open", SIM_OPEN, SIM_HOLD, NULL, call_open, -ETIMEDOUT,
+	  "OPENCHANNEL_RESULT", 1, 0, 0, 0 },
+	{ "open unseen", SIM_OPEN, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
+	  "OPENCHANNEL_RESULT", 1, 0, 0, 0 },
+	{ "ring teardown", SIM_GPADL_TEARDOWN, SIM_HOLD, call_open, call_close, 0,
+	  "GPADL_TORNDOWN", 1, RING_PAGES, 0, 0 },
+	{ "ring teardown unseen", SIM_GPADL_TEARDOWN, SIM_IGNORE, call_open, call_close, 0,
+	  "GPADL_TORNDOWN", 1, RING_PAGES, RING_PAGES, 0 },
+	{ "buffer gpadl", SIM_GPADL_HEADER, SIM_HOLD, NULL, call_establish, -ETIMEDOUT,
+	  "GPADL_CREATED", 1, 0, 0, 0 },
+	{ "buffer gpadl unseen", SIM_GPADL_HEADER, SIM_IGNORE, NULL, call_establish, -ETIMEDOUT,
+	  "GPADL_CREATED", 2, BUFFER_PAGES, BUFFER_PAGES, BUFFER_PAGES },
+	{ "buffer teardown", SIM_GPADL_TEARDOWN, SIM_HOLD, call_establish, call_teardown,
+	  -ETIMEDOUT, "GPADL_TORNDOWN", 1, BUFFER_PAGES, BUFFER_PAGES, BUFFER_PAGES },
+	{ "modify", SIM_MODIFY, SIM_HOLD, call_open, call_retarget, -EIO,
+	  "MODIFYCHANNEL_RESPONSE", 1, RING_PAGES, RING_PAGES, 0 },
+};
+
+static void withheld_name(const struct withheld *withheld, char *desc)
+{
+	strscpy(desc, withheld->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(withheld, withheld, withheld_name);
+
+/* Those that the removal of a device waits for; a VSC sees to the others itself. */
+static const void *awaited_gen_params(const void *prev, char *desc)
+{
+	const struct withheld *next = prev;
+
+	do {
+		next = withheld_gen_params(next, desc);
+	} while (next && (next->call == call_establish || next->call == call_teardown));
+	return next;
+}
+
+static void start(struct kunit *test)
+{
+	sim_use_visibility(true);
+	sim_start_ok(test, V5_3);
+}
+
+/* After start(). The channel's host says nothing of that kind from now on. */
+static struct dead *new_dead(struct kunit *test, const struct withheld *about)
+{
+	struct dead *dead = kunit_kzalloc(test, sizeof(*dead), GFP_KERNEL);
+	struct sim_rule rule = { .type = about->type, .action = about->action };
+	struct sim_rule any_close = { .type = SIM_CLOSE, .action = SIM_IGNORE };
+
+	KUNIT_ASSERT_NOT_NULL(test, dead);
+	dead->guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	dead->guest->ch = sim_guest_channel(test, dead->guest->host);
+	dead->buffer = vzalloc(BUFFER_PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, dead->buffer);
+	if (about->prepare)
+		KUNIT_ASSERT_EQ(test, about->prepare(dead), 0);
+	rule.relid = dead->guest->host->relid;
+	sim_rule(&rule);
+	/* What the host never opened is closed nevertheless. */
+	any_close.relid = rule.relid;
+	sim_rule(&any_close);
+	return dead;
+}
+
+/* The lines since @mark that name the channel, the message and how long that is overdue. */
+static unsigned int overdue_lines(u64 mark, const struct sim_chan *host, const char *message)
+{
+	char text[120];
+
+	snprintf(text, sizeof(text), "%pUl (relid %u): no %s from the host in %u ms",
+		 &host->instance, host->relid, message, DEADLINE_MS);
+	return sim_log_lines(mark, text);
+}
+
+/* The channel as it should be again when its host speaks. */
+static void expect_usable(struct kunit *test, struct dead *dead)
+{
+	if (dead->guest->ch->state != CHANNEL_OPENED_STATE)
+		KUNIT_EXPECT_EQ(test, call_open(dead), 0);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
+	vmbus_close(dead->guest->ch);
+}
+
+static void expect_stop(struct kunit *test, unsigned int at_most_ms)
+{
+	ktime_t begin = ktime_get();
+
+	sim_stop(test);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), begin), at_most_ms);
+}
+
+static void gives_up_in_time(struct kunit *test)
+{
+	const struct withheld *about = test->param_value;
+	u64 mark = sim_log_mark();
+	struct dead *dead;
+	ktime_t begin;
+	s64 took;
+
+	start(test);
+	dead = new_dead(test, about);
+	vmbus_deadlines.request = DEADLINE_MS;
+	begin = ktime_get();
+	KUNIT_EXPECT_EQ(test, about->call(dead), about->result);
+	took = ktime_ms_delta(ktime_get(), begin);
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	KUNIT_EXPECT_GE(test, took, about->waits * DEADLINE_MS);
+	KUNIT_EXPECT_LT(test, took, about->waits * DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_EQ(test, overdue_lines(mark, dead->guest->host, about->message), 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, " from the host in "), about->waits);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + about->kept);
+	KUNIT_EXPECT_EQ(test, dead->gpadl.decrypted, about->of_vsc != 0);
+	KUNIT_EXPECT_EQ(test, dead->gpadl.gpadl_handle, 0);
+
+	KUNIT_EXPECT_EQ(test, sim_release_held(), about->action == SIM_HOLD);
+	sim_drain(test);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + about->kept_late);
+	sim_clear_rules();
+	expect_usable(test, dead);
+	expect_stop(test, SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), about->of_vsc);
+	vfree(dead->buffer);
+}
+
+/* What was kept for a channel is free when that is taken back and released. */
+static void rescind_frees_what_was_kept(struct kunit *test)
+{
+	const struct withheld *about = test->param_value;
+	struct dead *dead;
+
+	start(test);
+	dead = new_dead(test, about);
+	vmbus_deadlines.request = DEADLINE_MS;
+	KUNIT_EXPECT_EQ(test, about->call(dead), about->result);
+	sim_rescind(dead->guest->host);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(dead->guest->host)));
+	KUNIT_EXPECT_EQ(test, dead->guest->host->releases, 1);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + about->of_vsc);
+	sim_release_held();
+	sim_drain(test);
+	sim_clear_rules();
+	sim_reoffer(dead->guest->host);
+	dead->guest->ch = sim_guest_channel(test, dead->guest->host);
+	expect_usable(test, dead);
+	expect_stop(test, SLACK_MS);
+	vfree(dead->buffer);
+}
+
+/* ---- everybody else ---- */
+
+static int read_attribute(const guid_t *device, const char *name)
+{
+	char *path = kasprintf(GFP_KERNEL, "/sys/bus/vmbus/devices/%pUl/%s", device, name);
+	struct file *file;
+	char text[256];
+	loff_t at = 0;
+	ssize_t len;
+
+	if (!path)
+		return -ENOMEM;
+	file = filp_open(path, O_RDONLY, 0);
+	kfree(path);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	len = kernel_read(file, text, sizeof(text), &at);
+	filp_close(file, NULL);
+	return len > 0 ? 0 : len ?: -ENODATA;
+}
+
+static const char * const attributes[] = {
+	"id", "state", "class_id", "device_id", "modalias", "vendor", "device",
+	"channel_vp_mapping", "numa_node", "uevent",
+	/* Of rings: only while it is open. */
+	"out_read_index", "out_write_bytes_avail", "in_write_index", "in_intr_mask",
+};
+
+static const char * const channel_attributes[] = {
+	"cpu", "interrupts", "events", "subchannel_id", "out_full_total",
+	"out_mask", "read_avail",
+};
+
+/* How many attributes of the device do not answer as they should. */
+static int read_sysfs(void *context)
+{
+	struct dead *dead = context;
+	const struct sim_chan *host = dead->guest->host;
+	char name[48];
+	int i, err, wrong = 0;
+
+	for (i = 0; i < ARRAY_SIZE(attributes); i++) {
+		err = read_attribute(&host->instance, attributes[i]);
+		wrong += err && !(err == -EINVAL && i >= 10);
+	}
+	for (i = 0; i < ARRAY_SIZE(channel_attributes); i++) {
+		snprintf(name, sizeof(name), "channels/%u/%s", host->relid, channel_attributes[i]);
+		err = read_attribute(&host->instance, name);
+		wrong += err && !(err == -EINVAL && i >= 5);
+	}
+	return wrong;
+}
+
+static void expect_others_alive(struct kunit *test, struct dead *dead, struct guest_chan *other,
+				struct guest_chan *third)
+{
+	struct guest_call *sysfs;
+	struct sim_chan *new;
+
+	KUNIT_EXPECT_TRUE(test, guest_echoes(other));
+	KUNIT_EXPECT_EQ(test, guest_try_open(third), 0);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(third));
+	vmbus_close(third->ch);
+	sysfs = guest_call_begin(test, read_sysfs, dead);
+	KUNIT_EXPECT_TRUE(test, sim_wait(guest_call_ended(sysfs)));
+	KUNIT_EXPECT_EQ(test, guest_call_end(sysfs), 0);
+	new = sim_add(test, NULL, &sim_echo);
+	KUNIT_EXPECT_NOT_NULL(test, sim_guest_channel(test, new));
+	sim_rescind(new);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(new)));
+}
+
+static void others_go_on(struct kunit *test)
+{
+	const struct withheld *about = test->param_value;
+	struct guest_chan *other = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct guest_chan *third = guest_new(test, sim_add(test, &sim_type_perf, &sim_echo));
+	struct guest_call *call;
+	struct dead *dead;
+	unsigned int before;
+
+	/* It is the rescind at the end that ends the wait. */
+	vmbus_deadlines.request = 60 * MSEC_PER_SEC;
+	start(test);
+	guest_open(test, other, other->host);
+	third->ch = sim_guest_channel(test, third->host);
+	dead = new_dead(test, about);
+	vmbus_chan_get(to_vmbus_chan(dead->guest->ch));
+	before = sim_received(about->type);
+	call = guest_call_begin(test, about->call, dead);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(about->type) > before));
+	expect_others_alive(test, dead, other, third);
+	KUNIT_EXPECT_FALSE(test, guest_call_ended(call));
+
+	sim_rescind(dead->guest->host);
+	KUNIT_EXPECT_TRUE(test, sim_wait(guest_call_ended(call)));
+	guest_call_end(call);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(dead->guest->host)));
+	vmbus_chan_put(to_vmbus_chan(dead->guest->ch));
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + 2 * GUEST_RING / PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, dead->gpadl.decrypted);
+	sim_release_held();
+	sim_drain(test);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(other));
+	vfree(dead->buffer);
+}
+
+static void two_at_once(struct kunit *test)
+{
+	const struct sim_rule hold = { .type = SIM_OPEN, .action = SIM_HOLD };
+	struct guest_chan *guests[2];
+	struct guest_call *calls[2];
+	u64 mark = sim_log_mark();
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		guests[i] = guest_new(test, sim_add(test, NULL, &sim_echo));
+	start(test);
+	for (i = 0; i < 2; i++)
+		guests[i]->ch = sim_guest_channel(test, guests[i]->host);
+	vmbus_deadlines.request = DEADLINE_MS;
+	sim_rule(&hold);
+	for (i = 0; i < 2; i++)
+		calls[i] = guest_call_begin(test, guest_try_open, guests[i]);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, guest_call_end(calls[i]), -ETIMEDOUT);
+		KUNIT_EXPECT_GE(test, calls[i]->took_ms, DEADLINE_MS);
+		KUNIT_EXPECT_LT(test, calls[i]->took_ms, DEADLINE_MS + SLACK_MS);
+		KUNIT_EXPECT_EQ(test, overdue_lines(mark, guests[i]->host, "OPENCHANNEL_RESULT"),
+				1);
+	}
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 2);
+	sim_drain(test);
+	sim_clear_rules();
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, guest_try_open(guests[i]), 0);
+		KUNIT_EXPECT_TRUE(test, guest_echoes(guests[i]));
+	}
+}
+
+/* The host may interrupt either CPU: both stay, and the channel stays, until it is closed. */
+static void move_in_doubt(struct kunit *test)
+{
+	struct dead *dead;
+
+	start(test);
+	dead = new_dead(test, &withheld[ARRAY_SIZE(withheld) - 1]);
+	vmbus_deadlines.request = DEADLINE_MS;
+	KUNIT_EXPECT_EQ(test, call_retarget(dead), -EIO);
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	KUNIT_EXPECT_EQ(test, dead->guest->ch->target_cpu, 0);
+	KUNIT_EXPECT_TRUE(test, vmbus_cpu_is_target(0));
+	KUNIT_EXPECT_TRUE(test, vmbus_cpu_is_target(1));
+	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
+	KUNIT_EXPECT_EQ(test, call_retarget(dead), -EIO);
+	KUNIT_EXPECT_EQ(test, sim_received(SIM_MODIFY), 1);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_clear_rules();
+	vmbus_close(dead->guest->ch);
+	KUNIT_EXPECT_EQ(test, call_open(dead), 0);
+	KUNIT_EXPECT_FALSE(test, vmbus_cpu_is_target(1));
+	KUNIT_EXPECT_EQ(test, call_retarget(dead), 0);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
+	vfree(dead->buffer);
+}
+
+/* ---- the connection ---- */
+
+static void no_version_response(struct kunit *test)
+{
+	const struct sim_rule ignore = { .type = SIM_CONTACT, .action = SIM_IGNORE };
+	u64 mark = sim_log_mark();
+	ktime_t begin;
+	s64 took;
+
+	sim_rule(&ignore);
+	vmbus_deadlines.version = DEADLINE_MS;
+	begin = ktime_get();
+	KUNIT_EXPECT_EQ(test, sim_start(test, V5_3), -ETIMEDOUT);
+	took = ktime_ms_delta(ktime_get(), begin);
+	KUNIT_EXPECT_GE(test, took, DEADLINE_MS);
+	KUNIT_EXPECT_LT(test, took, DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no VERSION_RESPONSE from the host in 400 ms"),
+			1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, " from the host in "), 1);
+	/* Silence says nothing about lower versions. */
+	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), 1);
+	sim_clear_rules();
+	sim_start_ok(test, V5_3);
+}
+
+static void no_all_offers_delivered(struct kunit *test)
+{
+	const struct sim_rule hold = { .type = SIM_REQUEST_OFFERS, .action = SIM_HOLD };
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	u64 mark = sim_log_mark();
+	ktime_t begin;
+	s64 took;
+
+	sim_rule(&hold);
+	vmbus_deadlines.offers = DEADLINE_MS;
+	begin = ktime_get();
+	sim_start_ok(test, V5_3);
+	took = ktime_ms_delta(ktime_get(), begin);
+	KUNIT_EXPECT_GE(test, took, DEADLINE_MS);
+	KUNIT_EXPECT_LT(test, took, DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no ALLOFFERS_DELIVERED from the host in 400 ms"),
+			1);
+	guest->ch = sim_guest_channel(test, guest->host);
+	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_drain(test);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+}
+
+/* Nothing that the host may still use is freed; all of it is said. */
+static void no_unload_response(struct kunit *test)
+{
+	const struct sim_rule ignore = { .type = SIM_UNLOAD, .action = SIM_IGNORE };
+	u64 mark = sim_log_mark();
+	struct dead *dead;
+
+	start(test);
+	/* The one that leaves a ring behind. */
+	dead = new_dead(test, &withheld[1]);
+	vmbus_deadlines.request = DEADLINE_MS;
+	KUNIT_EXPECT_EQ(test, call_open(dead), -ETIMEDOUT);
+	sim_rule(&ignore);
+	sim_allow_no_unload();
+	vmbus_deadlines.unload = DEADLINE_MS;
+	expect_stop(test, DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no UNLOAD_RESPONSE from the host in 400 ms"), 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 256 KiB of rings"), 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + RING_PAGES);
+	vfree(dead->buffer);
+}
+
+/* Another task is in a call that hangs when the module is removed. */
+static void stops_while_a_call_hangs(struct kunit *test)
+{
+	const struct withheld *about = test->param_value;
+	struct guest_call *call;
+	struct dead *dead;
+	unsigned int before;
+
+	start(test);
+	dead = new_dead(test, about);
+	vmbus_chan_get(to_vmbus_chan(dead->guest->ch));
+	vmbus_deadlines.request = 2 * DEADLINE_MS;
+	before = sim_received(about->type);
+	call = guest_call_begin(test, about->call, dead);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(about->type) > before));
+	expect_stop(test, 4 * DEADLINE_MS + 2 * SLACK_MS);
+	KUNIT_EXPECT_NE(test, guest_call_end(call), -EINVAL);
+	vmbus_chan_put(to_vmbus_chan(dead->guest->ch));
+	vfree(dead->buffer);
+}
+
+/* No answer is due to RELID_RELEASED, but the host may have no room for it. */
+static void relid_released_finds_no_room(struct kunit *test)
+{
+	struct guest_chan *other = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct sim_chan *gone = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+
+	start(test);
+	guest_open(test, other, other->host);
+	sim_guest_channel(test, gone);
+	vmbus_deadlines.post = DEADLINE_MS;
+	sim_fail_posts(SIM_RELID_RELEASED, -EAGAIN, 0);
+	sim_rescind(gone);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(other));
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_log_lines(mark, "posting RELID_RELEASED failed")));
+	KUNIT_EXPECT_EQ(test, gone->releases, 0);
+	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
+	expect_stop(test, SLACK_MS);
+}
+
+static struct kunit_case withheld_cases[] = {
+	KUNIT_CASE_PARAM(gives_up_in_time, withheld_gen_params),
+	KUNIT_CASE_PARAM(rescind_frees_what_was_kept, withheld_gen_params),
+	KUNIT_CASE_PARAM(others_go_on, withheld_gen_params),
+	KUNIT_CASE_PARAM(stops_while_a_call_hangs, awaited_gen_params),
+	KUNIT_CASE(two_at_once),
+	KUNIT_CASE(move_in_doubt),
+	KUNIT_CASE(no_version_response),
+	KUNIT_CASE(no_all_offers_delivered),
+	KUNIT_CASE(no_unload_response),
+	KUNIT_CASE(relid_released_finds_no_room),
+	{}
+};
+
+struct kunit_suite withheld_suite = {
+	.name = "hv_vmbus_withheld",
+	.init = sim_init,
+	.exit = sim_exit,
+	.test_cases = withheld_cases,
+};
