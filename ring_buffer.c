@@ -228,6 +228,8 @@ void vmbus_ring_break(struct vmbus_ring *ring)
 {
 	ring->broken = true;
 	ring->seen = ring->info->priv_read_index;
+	/* Nor may the iterator step over the packet it gave out, past @seen. */
+	ring->handed_out = 0;
 }
 
 /**
@@ -319,7 +321,6 @@ bool vmbus_ring_publish(struct vmbus_ring *ring)
 struct vmpacket_descriptor *vmbus_ring_iter_broken(struct vmbus_ring *ring)
 {
 	vmbus_ring_break(ring);
-	ring->handed_out = 0;
 	return NULL;
 }
 
