@@ -41,6 +41,11 @@ bench: | tools ## instructions per operation, the stock module's beside ours
 coverage: | tools ## share of lines and branches that the tests reach, by file
 	tests/coverage/run
 
+SECONDS ?= 60
+
+fuzz: | tools ## rings and messages against a hostile host in user space, each target for SECONDS (60)
+	tests/fuzz/run $(SECONDS)
+
 # Kbuild's own clean where headers are at hand; the list, where they are not.
 clean: ## remove what was built here
 	@if [ -e $(KDIR)/Makefile ]; then \
@@ -57,4 +62,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
 
-.PHONY: all modules headers tools demo test check abi-check model bench coverage clean help
+.PHONY: all modules headers tools demo test check abi-check model fuzz bench coverage clean help
