@@ -52,8 +52,8 @@ def known_cases():
         found |= {f"{suite}.{name}" for name in re.findall(r"\bKUNIT_CASE(?:_\w+)?\((\w+)", path.read_text())}
     for path in (TOP / "tests/host").glob("test_*.py"):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and any(
-                    isinstance(mark, ast.Call) and getattr(mark.func, "id", "") == "case" for mark in node.decorator_list):
+            marks = [ast.unparse(mark) for mark in getattr(node, "decorator_list", [])]
+            if any(mark.startswith("case(") for mark in marks):
                 found.add(node.name)
     return found
 
