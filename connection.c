@@ -700,18 +700,21 @@ void vmbus_unload_crashed(void)
 		.msgtype = CHANNELMSG_UNLOAD,
 	};
 	unsigned int waited;
+	int err = -EAGAIN;
 
 	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED ||
 	    vmbus_proto_version < VERSION_WIN8_1)
 		return;
 
 	for (waited = 0; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
-		if (vmbus_host->post_message(vmbus_conn.message_connection_id, &msg,
-					     sizeof(msg)) != -EAGAIN)
+		err = vmbus_host->post_message(vmbus_conn.message_connection_id, &msg,
+					       sizeof(msg));
+		/* As post_to() has it; a host that refused will not answer. */
+		if (err != -EAGAIN && err != -ENOTCONN)
 			break;
 		mdelay(CRASH_POLL_MS);
 	}
-	for (; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
+	for (; !err && waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
 		if (crash_poll_messages() || READ_ONCE(unload_answered))
 			return;
 		if (waited % CRASH_NOTICE_MS == 0)
