@@ -337,7 +337,9 @@ bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id)
 	struct vmbus_request *req;
 	bool found = false;
 
-	if (msg->header.msgtype == CHANNELMSG_UNLOAD_RESPONSE)
+	/* One that comes before we go is none: late from last time, or invented. */
+	if (msg->header.msgtype == CHANNELMSG_UNLOAD_RESPONSE &&
+	    (vmbus_conn.state == VMBUS_DISCONNECTING || vmbus_conn.state == VMBUS_DISCONNECTED))
 		WRITE_ONCE(unload_answered, true);
 
 	spin_lock(&request_lock);
