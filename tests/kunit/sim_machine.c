@@ -492,8 +492,8 @@ void sim_wake(void)
 
 static bool work_waits(void)
 {
-	return kthread_should_stop() || READ_ONCE(machine.used) || READ_ONCE(machine.shared_event) ||
-	       !bitmap_empty(machine.signalled, SIM_RELIDS);
+	return kthread_should_stop() || READ_ONCE(machine.used) ||
+	       READ_ONCE(machine.shared_event) || !bitmap_empty(machine.signalled, SIM_RELIDS);
 }
 
 static int host_thread(void *unused)
