@@ -38,13 +38,13 @@ static void works(struct kunit *test, struct sim_chan *chan)
 /* The driver starts, a device works, the host confirms the end. */
 static void starts_again(struct kunit *test, struct sim_chan *chan)
 {
-	unsigned int unloads = sim_received(SIM_UNLOAD);
+	unsigned int unloads = sim_received_all(SIM_UNLOAD);
 	u64 mark = sim_log_mark();
 
 	sim_start_ok(test, NEWEST);
 	works(test, chan);
 	sim_stop(test);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_UNLOAD), unloads + 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), unloads + 1);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking"), 0);
 }
 
@@ -58,13 +58,13 @@ static void connects(struct kunit *test)
 
 	sim_start_ok(test, version->version);
 	/* From the best one down, each once. */
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), tried);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), tried);
 	for (i = 0; i < tried; i++)
 		KUNIT_EXPECT_EQ(test, asked(i), sim_versions[sim_nr_versions - 1 - i].version);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_REQUEST_OFFERS), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_REQUEST_OFFERS), 1);
 	works(test, chan);
 	sim_stop(test);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_UNLOAD), version->version >= SIM_V(3, 0));
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), version->version >= SIM_V(3, 0));
 	KUNIT_EXPECT_TRUE(test, sim_synics_down());
 }
 
@@ -74,7 +74,7 @@ static void asks_no_higher_than_max(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, sim_start_max(test, NEWEST, version->version), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_proto_version, version->version);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 1);
 }
 
 static const struct max_case {
@@ -102,7 +102,7 @@ static void max_version_is_any_number(struct kunit *test)
 	const struct max_case *max = test->param_value;
 
 	KUNIT_EXPECT_EQ(test, sim_start_max(test, NEWEST, max->max), max->first ? 0 : -EINVAL);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), !!max->first);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), !!max->first);
 	KUNIT_EXPECT_EQ(test, asked(0), max->first);
 }
 
@@ -181,8 +181,8 @@ static void start_fails(struct kunit *test)
 	sim_fail_posts(SIM_CONTACT, contact->post_error, 0);
 	KUNIT_EXPECT_EQ(test, sim_start(test, contact->version), contact->err);
 	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), begun), SLACK_MS);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), contact->contacts);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_REQUEST_OFFERS), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), contact->contacts);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_REQUEST_OFFERS), 0);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "Unable to connect to host"), 1);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), contact->leaks);
 	KUNIT_EXPECT_TRUE(test, sim_synics_down());
@@ -285,7 +285,7 @@ static void post_fails(struct kunit *test)
 		works(test, chan);
 	sim_stop(test);
 	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), begun), SLACK_MS);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_UNLOAD), post->confirmed);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), post->confirmed);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), !post->confirmed);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "posting "), !post->times);
 	KUNIT_EXPECT_TRUE(test, sim_synics_down());
@@ -347,7 +347,7 @@ static void attach_fails(struct kunit *test)
 
 	sim_fail_attach(-ENODEV);
 	KUNIT_EXPECT_EQ(test, sim_start(test, NEWEST), -ENODEV);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
 	sim_fail_attach(0);
 	starts_again(test, chan);
 }
@@ -363,7 +363,7 @@ static void synic_up_fails(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, sim_synics_down());
 		sim_fail_synic_up(cpu, 0);
 	}
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CONTACT), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
 	starts_again(test, chan);
 }
 
@@ -376,7 +376,7 @@ static void reconnects(struct kunit *test)
 		/* Once with each kind of answer at least. */
 		sim_start_ok(test, round < 2 ? sim_versions[round].version :
 			     sim_versions[sim_random(sim_nr_versions)].version);
-		KUNIT_EXPECT_EQ(test, sim_received(SIM_REQUEST_OFFERS), round + 1);
+		KUNIT_EXPECT_EQ(test, sim_received_all(SIM_REQUEST_OFFERS), round + 1);
 		works(test, chan);
 		sim_stop(test);
 		KUNIT_EXPECT_TRUE(test, sim_synics_down());

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hv_vmbus_unload: the ways to end a connection: stop, crash, kexec.
+ */
+#include <linux/ktime.h>
+
+#include "call.h"
+#include "guest.h"
+#include "suites.h"
+#include "../../include/vmbus_private.h"
+
+#define NEWEST		SIM_V(5, 3)
+#define OLDEST		SIM_V(2, 4)	/* has no UNLOAD */
+
+/* A deadline that tests let pass, one that they must not, what the machine may add. */
+#define SHORT_MS	300
+#define LONG_MS		40000
+#define SLACK_MS	15000
+
+static s64 since(ktime_t begun)
+{
+	return ktime_ms_delta(ktime_get(), begun);
+}
+
+static void works(struct kunit *test, struct sim_chan *chan)
+{
+	struct guest_chan *guest = guest_new(test, chan);
+
+	guest_open(test, guest, chan);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+	vmbus_close(guest->ch);
+}
+
+/* ---- stop ---- */
+
+static const struct unload_case {
+	const char *name;
+	enum sim_action action;
+	u32 delay_ms;
+	bool confirmed;
+} unloads[] = {
+	{ "answers", SIM_ANSWER, 0, true },
+	{ "answers late but in time", SIM_ANSWER, 2 * SHORT_MS, true },
+	{ "answers twice", SIM_TWICE, 0, true },
+	{ "does not hear it", SIM_IGNORE, 0, false },
+	{ "never answers", SIM_DROP, 0, false },
+	{ "answers too late", SIM_HOLD, 0, false },
+};
+
+static void describe_unload(const struct unload_case *unload, char *desc)
+{
+	strscpy(desc, unload->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(unloads, unloads, describe_unload);
+
+static void stops(struct kunit *test)
+{
+	const struct unload_case *unload = test->param_value;
+	struct sim_rule rule = {
+		.type = SIM_UNLOAD,
+		.action = unload->action,
+		.delay_ms = unload->delay_ms,
+	};
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+	ktime_t begun;
+
+	sim_allow_no_unload();
+	sim_rule(&rule);
+	sim_start_ok(test, NEWEST);
+	works(test, chan);
+	vmbus_deadlines.unload = unload->confirmed ? LONG_MS : SHORT_MS;
+	begun = ktime_get();
+	sim_stop(test);
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no UNLOAD_RESPONSE"), !unload->confirmed);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), !unload->confirmed);
+	KUNIT_EXPECT_TRUE(test, sim_synics_down());
+
+	/* A late answer finds the next connection, and must not end it either. */
+	sim_clear_rules();
+	vmbus_deadlines.unload = LONG_MS;
+	sim_release_held();
+	sim_start_ok(test, NEWEST);
+	works(test, chan);
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), 2);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), !unload->confirmed);
+}
+
+/* What the host says to the first UNLOAD says nothing about the second. */
+static void late_answer_is_not_for_the_next(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_UNLOAD, .action = SIM_HOLD };
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark;
+
+	sim_allow_no_unload();
+	sim_rule(&rule);
+	vmbus_deadlines.unload = SHORT_MS;
+	sim_start_ok(test, NEWEST);
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_start_ok(test, NEWEST);
+	works(test, chan);
+	mark = sim_log_mark();
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
+}
+
+static void oldest_version_cannot_unload(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+	ktime_t begun;
+
+	vmbus_deadlines.unload = LONG_MS;
+	sim_start_ok(test, OLDEST);
+	works(test, chan);
+	begun = ktime_get();
+	sim_stop(test);
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), 0);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
+}
+
+static void answer_comes_to_any_cpu(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+	unsigned int cpu;
+
+	vmbus_deadlines.unload = LONG_MS;
+	for_each_online_cpu(cpu) {
+		sim_message_cpu(0);
+		sim_start_ok(test, NEWEST);
+		works(test, chan);
+		sim_message_cpu(cpu);
+		sim_stop(test);
+	}
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking"), 0);
+}
+
+static void send_unload_response(void)
+{
+	struct sim_header msg = { .type = SIM_UNLOAD_RESPONSE };
+
+	sim_send(&msg, sizeof(msg));
+}
+
+static void unasked_answer_ends_nothing(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+
+	sim_start_ok(test, NEWEST);
+	send_unload_response();
+	sim_drain(test);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "UNLOAD_RESPONSE that nobody asked for"), 1);
+	KUNIT_EXPECT_EQ(test, vmbus_conn.state, VMBUS_CONNECTED);
+	works(test, chan);
+	works(test, sim_add(test, NULL, &sim_echo));
+}
+
+/*
+ * ---- crash: the other CPUs are stopped and this one has interrupts off, which
+ * sim_mute() stands for ----
+ */
+
+/* Undoes what a crash left, so that the driver can be stopped. */
+static void survive(struct kunit *test)
+{
+	sim_clear_rules();
+	sim_fail_posts(0, 0, 0);
+	sim_mute(false);
+	sim_undo_unload();
+	vmbus_deadlines.unload = LONG_MS;
+	sim_stop(test);
+}
+
+static const struct crash_case {
+	const char *name;
+	u32 version;
+	struct sim_rule rule;		/* of UNLOAD */
+	unsigned int cpu;		/* that gets the answer */
+	bool full;			/* another message is in the slot */
+	int post_error;
+	unsigned int times;		/* so often; 0: always */
+	unsigned int deadline;
+	unsigned int unloads;		/* that reach the host */
+	bool overdue;
+} crashes[] = {
+	{ "answer in the slot", NEWEST, .deadline = LONG_MS, .unloads = 1 },
+	{ "answer takes a while", NEWEST, { .action = SIM_ANSWER, .delay_ms = SHORT_MS },
+	  .deadline = LONG_MS, .unloads = 1 },
+	{ "answer on another CPU", NEWEST, .cpu = 1, .deadline = LONG_MS,
+	  .unloads = 1 },
+	{ "answer on the last CPU", NEWEST, .cpu = 3, .deadline = LONG_MS,
+	  .unloads = 1 },
+	{ "another message first", NEWEST, .full = true, .deadline = LONG_MS,
+	  .unloads = 1 },
+	{ "another message first, on another CPU", NEWEST, .cpu = 2, .full = true,
+	  .deadline = LONG_MS, .unloads = 1 },
+	{ "3.0", SIM_V(3, 0), .deadline = LONG_MS, .unloads = 1 },
+	{ "2.4", OLDEST, .deadline = LONG_MS },
+	{ "no answer", NEWEST, { .action = SIM_DROP }, .deadline = SHORT_MS,
+	  .unloads = 1, .overdue = true },
+	{ "host waits for buffers", NEWEST, .post_error = -EAGAIN, .times = 10,
+	  .deadline = LONG_MS, .unloads = 1 },
+	{ "host has no buffers", NEWEST, .post_error = -EAGAIN,
+	  .deadline = SHORT_MS, .overdue = true },
+	{ "connection lost for a moment", NEWEST, .post_error = -ENOTCONN,
+	  .times = 10, .deadline = LONG_MS, .unloads = 1 },
+	/* There is no answer to wait for. */
+	{ "post refused", NEWEST, .post_error = -EIO, .deadline = LONG_MS,
+	  .overdue = true },
+};
+
+static void describe_crash(const struct crash_case *crash, char *desc)
+{
+	strscpy(desc, crash->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(crashes, crashes, describe_crash);
+
+static void crashes_down(struct kunit *test)
+{
+	const struct crash_case *crash = test->param_value;
+	struct sim_rule rule = crash->rule;
+	u64 mark = sim_log_mark();
+	ktime_t begun;
+
+	sim_add(test, NULL, &sim_echo);
+	rule.type = SIM_UNLOAD;
+	sim_rule(&rule);
+	sim_start_ok(test, crash->version);
+	sim_message_cpu(crash->cpu);
+	sim_mute(true);
+	if (crash->full) {
+		sim_add(test, NULL, &sim_echo);
+		sim_add(test, NULL, &sim_echo);
+	}
+	sim_fail_posts(SIM_UNLOAD, crash->post_error, crash->times);
+	vmbus_deadlines.unload = crash->deadline;
+	begun = ktime_get();
+	sim_upcall_crash();
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), crash->unloads);
+	KUNIT_EXPECT_EQ(test, vmbus_conn.state, VMBUS_DISCONNECTED);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "UNLOAD did not complete"), crash->overdue);
+
+	/* The panic notifier and the crash handler both call it. */
+	begun = ktime_get();
+	sim_upcall_crash();
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), crash->unloads);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "UNLOAD did not complete"), crash->overdue);
+	survive(test);
+}
+
+/* An answer that came before anybody asked is not the host's word that it is done. */
+static void crash_waits_for_its_own_answer(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_UNLOAD, .delay_ms = 2 * SHORT_MS };
+	ktime_t begun;
+
+	sim_rule(&rule);
+	sim_start_ok(test, NEWEST);
+	send_unload_response();
+	sim_drain(test);
+	sim_mute(true);
+	vmbus_deadlines.unload = LONG_MS;
+	begun = ktime_get();
+	sim_upcall_crash();
+	KUNIT_EXPECT_GE(test, since(begun), SHORT_MS);
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	survive(test);
+}
+
+/* The same when the answer of a former connection was the early one. */
+static void crash_ignores_former_connections(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_UNLOAD, .action = SIM_HOLD, .times = 1 };
+	ktime_t begun;
+
+	sim_allow_no_unload();
+	sim_rule(&rule);
+	vmbus_deadlines.unload = SHORT_MS;
+	sim_start_ok(test, NEWEST);
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_clear_rules();
+	rule = (struct sim_rule) { .type = SIM_UNLOAD, .delay_ms = 2 * SHORT_MS };
+	sim_rule(&rule);
+	sim_start_ok(test, NEWEST);
+	sim_drain(test);
+	sim_mute(true);
+	vmbus_deadlines.unload = LONG_MS;
+	begun = ktime_get();
+	sim_upcall_crash();
+	KUNIT_EXPECT_GE(test, since(begun), SHORT_MS);
+	survive(test);
+}
+
+static int stop(void *arg)
+{
+	sim_stop(arg);
+	return 0;
+}
+
+/* Whoever waited for the answer does so no more: here, only in vain. */
+static void crashes_while_unloading(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_UNLOAD, .action = SIM_IGNORE, .times = 1 };
+	struct guest_call *call;
+	ktime_t begun;
+
+	sim_allow_no_unload();
+	sim_rule(&rule);
+	sim_start_ok(test, NEWEST);
+	vmbus_deadlines.unload = 20 * SHORT_MS;
+	call = guest_call_begin(test, stop, test);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_UNLOAD) == 1));
+	sim_mute(true);
+	vmbus_deadlines.unload = LONG_MS;
+	begun = ktime_get();
+	sim_upcall_crash();
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), 2);
+	guest_call_end(call);
+}
+
+/* ---- kexec ---- */
+
+static const struct kexec_case {
+	const char *name;
+	u32 version;
+	enum sim_action action;
+	unsigned int unloads;
+	bool open;		/* a device is in use */
+} kexecs[] = {
+	{ "5.3", NEWEST, SIM_ANSWER, 1 },
+	{ "3.0", SIM_V(3, 0), SIM_ANSWER, 1 },
+	{ "2.4", OLDEST, SIM_ANSWER, 0 },
+	{ "device in use", NEWEST, SIM_ANSWER, 1, true },
+	{ "no answer", NEWEST, SIM_DROP, 1 },
+	{ "host does not hear", NEWEST, SIM_IGNORE, 1 },
+};
+
+static void describe_kexec(const struct kexec_case *kexec, char *desc)
+{
+	strscpy(desc, kexec->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(kexecs, kexecs, describe_kexec);
+
+/*
+ * After a kexec there is another kernel and nothing of us. Here the driver is
+ * stopped, which has no SynIC to hear the host with: that has to end, no more.
+ */
+static void kexec_ends_connection(struct kunit *test)
+{
+	const struct kexec_case *kexec = test->param_value;
+	struct sim_rule rule = { .type = SIM_UNLOAD, .action = kexec->action };
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct guest_chan *guest = guest_new(test, chan);
+	void *page = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	struct vmbus_gpadl gpadl;
+	ktime_t begun;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	sim_allow_no_unload();
+	sim_rule(&rule);
+	sim_start_ok(test, kexec->version);
+	if (kexec->open)
+		guest_open(test, guest, chan);
+	vmbus_deadlines.unload = kexec->action == SIM_ANSWER ? LONG_MS : SHORT_MS;
+	begun = ktime_get();
+	sim_upcall_kexec();
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), kexec->unloads);
+	KUNIT_EXPECT_EQ(test, vmbus_conn.state, VMBUS_DISCONNECTED);
+	KUNIT_EXPECT_TRUE(test, sim_synics_down());
+	/* Drivers may still try: they get an error and do not wait. */
+	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(sim_guest_channel(test, chan), page, PAGE_SIZE,
+						    &gpadl), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, sim_violations(), 0);
+
+	sim_allow_violations();
+	sim_clear_rules();
+	sim_undo_unload();
+	vmbus_deadlines.unload = SHORT_MS;
+	vmbus_deadlines.request = SHORT_MS;
+	sim_stop(test);
+}
+
+static struct kunit_case unload_cases[] = {
+	KUNIT_CASE_PARAM(stops, unloads_gen_params),
+	KUNIT_CASE(late_answer_is_not_for_the_next),
+	KUNIT_CASE(oldest_version_cannot_unload),
+	KUNIT_CASE(answer_comes_to_any_cpu),
+	KUNIT_CASE(unasked_answer_ends_nothing),
+	KUNIT_CASE_PARAM(crashes_down, crashes_gen_params),
+	KUNIT_CASE(crash_waits_for_its_own_answer),
+	KUNIT_CASE(crash_ignores_former_connections),
+	KUNIT_CASE(crashes_while_unloading),
+	KUNIT_CASE_PARAM(kexec_ends_connection, kexecs_gen_params),
+	{}
+};
+
+struct kunit_suite unload_suite = {
+	.name = "hv_vmbus_unload",
+	.init = sim_init,
+	.exit = sim_exit,
+	.test_cases = unload_cases,
+};
