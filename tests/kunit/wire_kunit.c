@@ -297,7 +297,6 @@ static void packets(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, offsetof(struct vmtransfer_page_packet_header, range_cnt), 20);
 	KUNIT_EXPECT_EQ(test, offsetof(struct vmtransfer_page_packet_header, ranges), 24);
 	KUNIT_EXPECT_EQ(test, sizeof(struct vmtransfer_page_range), 8);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmdata_gpa_direct, range_cnt), 20);
 	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_channel_packet_page_buffer, rangecount), 20);
 	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_channel_packet_page_buffer, range), 24);
 	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_packet_mpb_array, rangecount), 20);
