@@ -112,9 +112,9 @@ static void run_callback(unsigned long data)
 			return;
 		/*
 		 * Unmask, and look again for what came while masked.
-		 * ring.pml: unmask_fence, unmask_again
+		 * ring.pml: unmask_again
 		 */
-		if (likely(!hv_end_read(&ch->inbound)))
+		if (likely(!vmbus_ring_unmask(&to_vmbus_chan(ch)->rx)))
 			return;
 		hv_begin_read(&ch->inbound);
 		if (time_after(jiffies, end)) {

@@ -91,6 +91,28 @@ struct vmbus_ring_packet {
 };
 
 /**
+ * vmbus_ring_unmask() - let the host signal again, and look once more
+ * @ring: inbound ring, masked by hv_begin_read()
+ *
+ * Not hv_end_read(): that compares with the shared read index. A host that
+ * changes it would make the ring look full for ever.
+ *
+ * Return: whether there is something that the reader has not given back.
+ */
+static inline bool vmbus_ring_unmask(const struct vmbus_ring *ring)
+{
+	struct hv_ring_buffer *shared = ring->info->ring_buffer;
+
+	WRITE_ONCE(shared->interrupt_mask, 0);
+	/*
+	 * Pairs with the host's barrier between write_index and the mask.
+	 * ring.pml: unmask_fence
+	 */
+	virt_mb();
+	return READ_ONCE(shared->write_index) != READ_ONCE(ring->index);
+}
+
+/**
  * vmbus_ring_parse() - read a packet's descriptor once and check it
  * @ring: inbound ring
  * @read: the reader's index, not @ring->seen
