@@ -745,6 +745,9 @@ static int close_one(struct vmbus_chan *chan)
 		return err;
 	vmbus_reset_channel_cb(ch);
 	err = post_close(chan);
+	/* A closed channel interrupts no CPU. */
+	if (!err)
+		WRITE_ONCE(chan->doubtful_cpu, nr_cpu_ids);
 	err = ring_unshare(chan, err);
 	vmbus_ring_unmap(&chan->rx);
 	vmbus_ring_unmap(&chan->tx);
