@@ -132,6 +132,68 @@ static void no_page_can_be_shared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 }
 
+/* ---- posts that fail ---- */
+
+/**
+ * struct failed_post - a message that cannot be posted
+ * @closing: it is one of closing
+ * @kept: pages that the host may use then
+ * @gpadls: that the host has heard of then
+ */
+static const struct failed_post {
+	const char *name;
+	u32 type;
+	bool closing;
+	u32 kept;
+	u32 gpadls;
+} failed_posts[] = {
+	{ "header", SIM_GPADL_HEADER, false, 0, 0 },
+	/* A description that never ends is of no use to the host. */
+	{ "body", SIM_GPADL_BODY, false, 0, 1 },
+	{ "open", SIM_OPEN, false, 0, 0 },
+	{ "close", SIM_CLOSE, true, 64, 1 },
+	{ "teardown", SIM_GPADL_TEARDOWN, true, 64, 1 },
+};
+
+static void failed_post_name(const struct failed_post *post, char *desc)
+{
+	strscpy(desc, post->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(failed_posts, failed_posts, failed_post_name);
+
+static int open_large(struct guest_chan *guest)
+{
+	return vmbus_open(guest->ch, 32 * PAGE_SIZE, 32 * PAGE_SIZE, NULL, 0, guest_callback,
+			  guest);
+}
+
+static void failed_post(struct kunit *test)
+{
+	const struct failed_post *post = test->param_value;
+	struct guest_chan *guest = start(test, &sim_echo);
+
+	if (post->closing)
+		KUNIT_EXPECT_EQ(test, open_large(guest), 0);
+	sim_fail_posts(post->type, -EIO, 1);
+	if (post->closing)
+		vmbus_close(guest->ch);
+	else
+		KUNIT_EXPECT_EQ(test, open_large(guest), -EIO);
+	KUNIT_EXPECT_EQ(test, sim_received(post->type), 0);
+	KUNIT_EXPECT_EQ(test, sim_gpadls(), post->gpadls);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + post->kept);
+	KUNIT_EXPECT_EQ(test, guest->ch->state, CHANNEL_OPEN_STATE);
+	/* For the host it is still open after a CLOSECHANNEL that it never got. */
+	if (post->type != SIM_CLOSE) {
+		KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
+		KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+	}
+	/* The end of the connection frees what was kept. */
+	sim_stop(test);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
+}
+
 /* ---- a rescind at each step ---- */
 
 static void rescind_now(struct sim_chan *chan, void *arg)
@@ -587,6 +649,7 @@ static struct kunit_case channel_cases[] = {
 	KUNIT_CASE(refused_open_gives_all_back),
 	KUNIT_CASE(refused_gpadl_gives_all_back),
 	KUNIT_CASE(no_page_can_be_shared),
+	KUNIT_CASE_PARAM(failed_post, failed_posts_gen_params),
 	KUNIT_CASE(rescind_within_description),
 	KUNIT_CASE(rescind_after_description),
 	KUNIT_CASE(rescind_while_opening),

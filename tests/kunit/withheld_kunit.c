@@ -408,11 +408,48 @@ static void move_in_doubt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
 	sim_clear_rules();
 	vmbus_close(dead->guest->ch);
+	KUNIT_EXPECT_FALSE(test, vmbus_cpu_is_target(1));
 	KUNIT_EXPECT_EQ(test, call_open(dead), 0);
 	KUNIT_EXPECT_FALSE(test, vmbus_cpu_is_target(1));
 	KUNIT_EXPECT_EQ(test, call_retarget(dead), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
 	vfree(dead->buffer);
+}
+
+/* As uio has it: a ring of the caller's, which is not the caller's any more. */
+static void callers_ring_is_taken_away(struct kunit *test)
+{
+	const struct sim_rule hold = { .type = SIM_GPADL_TEARDOWN, .times = 1, .action = SIM_HOLD };
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct vmbus_channel *ch;
+	struct page *old;
+
+	start(test);
+	ch = sim_guest_channel(test, guest->host);
+	guest->ch = ch;
+	KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(ch, RING, RING), 0);
+	old = ch->ringbuffer_page;
+	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), 0);
+	sim_rule(&hold);
+	vmbus_deadlines.request = DEADLINE_MS;
+	KUNIT_EXPECT_EQ(test, vmbus_disconnect_ring(ch), -ETIMEDOUT);
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	KUNIT_EXPECT_PTR_EQ(test, ch->ringbuffer_page, NULL);
+	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), -EINVAL);
+	vmbus_free_ring(ch);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + RING_PAGES);
+
+	KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(ch, RING, RING), 0);
+	KUNIT_EXPECT_PTR_NE(test, ch->ringbuffer_page, old);
+	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), 0);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + 2 * RING_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	sim_drain(test);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + RING_PAGES);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+	KUNIT_EXPECT_EQ(test, vmbus_disconnect_ring(ch), 0);
+	vmbus_free_ring(ch);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 }
 
 /* ---- the connection ---- */
@@ -535,6 +572,7 @@ static struct kunit_case withheld_cases[] = {
 	KUNIT_CASE_PARAM(stops_while_a_call_hangs, awaited_gen_params),
 	KUNIT_CASE(two_at_once),
 	KUNIT_CASE(move_in_doubt),
+	KUNIT_CASE(callers_ring_is_taken_away),
 	KUNIT_CASE(no_version_response),
 	KUNIT_CASE(no_all_offers_delivered),
 	KUNIT_CASE(no_unload_response),
