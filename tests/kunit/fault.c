@@ -10,6 +10,7 @@
 #include <linux/atomic.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -23,33 +24,56 @@
 static atomic_t left;		/* allocations until the one that fails; 0: none does */
 static void *where;
 
-/* The innermost return address in this module; NULL: not ours. */
-static void *module_caller(const struct kprobe *kp)
-{
-	unsigned long entries[DEPTH], probe = (unsigned long)kp->addr;
-	unsigned int i, nr = stack_trace_save(entries, DEPTH, 0);
+struct stack {
+	unsigned long entries[DEPTH];
+	unsigned int nr;
+};
 
+/* The innermost return address in this module; NULL: not ours. */
+static void *module_caller(const struct kprobe *kp, struct stack *stack)
+{
+	unsigned long probe = (unsigned long)kp->addr;
+	unsigned int i;
+
+	stack->nr = stack_trace_save(stack->entries, DEPTH, 0);
 	/* Up to the probed function the stack is the probe's own. */
-	for (i = 0; i < nr && entries[i] - probe > 1; i++)
+	for (i = 0; i < stack->nr && stack->entries[i] - probe > 1; i++)
 		;
-	for (; i < nr; i++)
-		if (within_module(entries[i], THIS_MODULE))
-			return (void *)entries[i];
+	for (; i < stack->nr; i++)
+		if (within_module(stack->entries[i], THIS_MODULE))
+			return (void *)stack->entries[i];
 	return NULL;
+}
+
+/* Before 6.2 the kernel leaks the name of a set that it cannot add: spare it that. */
+static bool leaks_anyway(const struct stack *stack)
+{
+	char symbol[KSYM_SYMBOL_LEN];
+	unsigned int i;
+
+	for (i = 0; i < stack->nr; i++) {
+		sprint_symbol(symbol, stack->entries[i]);
+		if (strstarts(symbol, "kset_register+"))
+			return true;
+	}
+	return false;
 }
 
 static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
 		      unsigned long failure)
 {
+	struct stack stack;
 	void *caller;
 
 	if (!atomic_read(&left) || gfp & (__GFP_NOFAIL | __GFP_NOWARN) ||
 	    !strcmp(current->comm, "sim_host"))
 		return 0;
-	caller = module_caller(kp);
+	caller = module_caller(kp, &stack);
 	if (!caller || atomic_dec_if_positive(&left))
 		return 0;
 	WRITE_ONCE(where, caller);
+	if (leaks_anyway(&stack))
+		return 0;
 	/* Back to the caller, as if the function had returned this. */
 	regs_set_return_value(regs, failure);
 	regs->ip = *(unsigned long *)regs->sp;
