@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/hyperv.h>
 #include <linux/kernel.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "files.h"
@@ -37,39 +38,43 @@ int file_write(const char *path, const char *text)
 	return min_t(ssize_t, len, 0);
 }
 
+#define NAMES	64
+#define NAME	32
+
 struct listing {
 	struct dir_context ctx;
-	void (*each)(const char *name, void *arg);
-	void *arg;
-	int count;
+	char (*names)[NAME];
+	unsigned int nr;
 };
 
 static bool on_entry(struct dir_context *ctx, const char *name, int len, loff_t offset, u64 ino,
 		     unsigned int type)
 {
 	struct listing *listing = container_of(ctx, struct listing, ctx);
-	char copy[64];
 
-	if (name[0] == '.' || len >= (int)sizeof(copy))
-		return true;
-	memcpy(copy, name, len);
-	copy[len] = 0;
-	listing->count++;
-	listing->each(copy, listing->arg);
+	if (name[0] != '.' && len < NAME && listing->nr < NAMES)
+		memcpy(listing->names[listing->nr++], name, len);
 	return true;
 }
 
 int file_list(const char *path, void (*each)(const char *name, void *arg), void *arg)
 {
-	struct file *file = filp_open(path, O_RDONLY | O_DIRECTORY, 0);
-	struct listing listing = { .ctx.actor = on_entry, .each = each, .arg = arg };
+	struct listing listing = { .ctx.actor = on_entry };
+	struct file *file;
+	unsigned int i;
 	int err;
 
+	file = filp_open(path, O_RDONLY | O_DIRECTORY, 0);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	err = iterate_dir(file, &listing.ctx);
+	listing.names = kcalloc(NAMES, NAME, GFP_KERNEL);
+	err = listing.names ? iterate_dir(file, &listing.ctx) : -ENOMEM;
 	filp_close(file, NULL);
-	return err ?: listing.count;
+	/* Now that the directory is not locked any more. */
+	for (i = 0; !err && i < listing.nr; i++)
+		each(listing.names[i], arg);
+	kfree(listing.names);
+	return err ?: listing.nr;
 }
 
 void device_path(char *path, const struct vmbus_channel *channel, const char *name)

@@ -15,7 +15,7 @@ struct vmbus_channel;
 ssize_t file_read(const char *path, char *buffer, size_t size);
 /* Return: 0; -errno. */
 int file_write(const char *path, const char *text);
-/* Names in a directory without "." and "..": calls @each for each; their number or -errno. */
+/* Calls @each for each name in a directory, 64 at most; their number or -errno. */
 int file_list(const char *path, void (*each)(const char *name, void *arg), void *arg);
 
 /* Of a primary channel's device; of any channel's directory. */

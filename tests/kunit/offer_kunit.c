@@ -317,25 +317,33 @@ static void channels_of_a_device_spread(struct kunit *test)
 
 /* ---- many ---- */
 
-#define MANY	(SIM_RELIDS - 1)
+#define MANY		(SIM_RELIDS - 1)
+#define PER_DEVICE	8
 
+/* A channel for each relid there is; then all are removed. */
 static void all_relids_at_once(struct kunit *test)
 {
 	const guid_t *types[] = { NULL, &sim_type_perf, &sim_type_unknown };
+	struct sim_chan *primary = NULL;
+	unsigned int i, added = 0;
 	struct vmbus_channel *ch;
 	struct seen seen = {};
-	unsigned int i, added = 0;
 
-	for (i = 0; i < MANY; i++)
-		sim_add(test, types[i % ARRAY_SIZE(types)], NULL);
+	for (i = 0; i < MANY; i++) {
+		if (i % PER_DEVICE)
+			sim_add_sub(test, primary, i % PER_DEVICE, NULL);
+		else
+			primary = sim_add(test, types[i / PER_DEVICE % ARRAY_SIZE(types)], NULL);
+	}
 	vmbus_deadlines.offers = 60 * MSEC_PER_SEC;
 	sim_start_ok(test, SIM_V(5, 3));
 	bus_for_each_dev(&vmbus_bus_type, NULL, &seen, see);
-	KUNIT_EXPECT_EQ(test, seen.nr, MANY);
+	KUNIT_EXPECT_EQ(test, seen.nr, DIV_ROUND_UP(MANY, PER_DEVICE));
+	flush_workqueue(vmbus_bus.chan_wq);
 	sim_lock();
 	for (i = 1; i <= MANY; i++) {
 		ch = channel_of(sim_chan_locked(i));
-		added += ch && ch->probe_done && ch->device_obj;
+		added += ch && ch->probe_done && to_vmbus_chan(ch)->kobj_added;
 	}
 	sim_unlock();
 	KUNIT_EXPECT_EQ(test, added, MANY);

@@ -377,6 +377,8 @@ static void touch(const char *name, void *arg)
 	snprintf(reader->path, sizeof(reader->path), "%s/%s", reader->dir, name);
 	if (file_read(reader->path, reader->text, sizeof(reader->text)) >= 0)
 		WRITE_ONCE(reader->reads, reader->reads + 1);
+	if (!strcmp(name, "driver_override"))
+		file_write(reader->path, sim_random(2) ? "perf" : "\n");
 	if (strcmp(name, "cpu"))
 		return;
 	if (!file_write(reader->path, cpus[sim_random(ARRAY_SIZE(cpus))]))
