@@ -325,8 +325,10 @@ void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 	pr_warn("%pUl (relid %u): %s %lu KiB that the host may still use\n",
 		&chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan),
 		parked ? "keeping" : "leaking", nr_pages * (PAGE_SIZE / SZ_1K));
-	if (!parked)
+	if (!parked) {
+		kvfree(pages);
 		return;
+	}
 	parked->relid = vmbus_chan_relid(chan);
 	parked->gpadl = handle;
 	parked->pages = pages;
