@@ -315,6 +315,9 @@ int sim_start_max(struct kunit *test, u32 version, u32 max)
 {
 	int err;
 
+	/* One that did not stop, or should not have started, fails no other case. */
+	if (host.running)
+		return -EALREADY;
 	host.max_version = version;
 	err = vmbus_start(sim_ops(), max);
 	host.running = !err;
