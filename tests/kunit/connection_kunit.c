@@ -179,7 +179,7 @@ static void start_fails(struct kunit *test)
 	sim_rule(&rule);
 	sim_short_version_response(contact->len);
 	sim_fail_posts(SIM_CONTACT, contact->post_error, 0);
-	KUNIT_EXPECT_EQ(test, sim_start(test, contact->version), contact->err);
+	KUNIT_ASSERT_EQ(test, sim_start(test, contact->version), contact->err);
 	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), begun), SLACK_MS);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), contact->contacts);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_REQUEST_OFFERS), 0);
@@ -217,7 +217,7 @@ static void version_response_comes_late(struct kunit *test)
 	for (round = 0; round < 5; round++) {
 		sim_rule(&rule);
 		vmbus_deadlines.version = SHORT_MS;
-		KUNIT_EXPECT_EQ(test, sim_start(test, NEWEST), -ETIMEDOUT);
+		KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), -ETIMEDOUT);
 		sim_clear_rules();
 		vmbus_deadlines.version = 5000;
 		KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
@@ -280,7 +280,7 @@ static void post_fails(struct kunit *test)
 	if (!post->times)
 		vmbus_deadlines.post = SHORT_MS;
 	sim_fail_posts(post->type, post->error, post->times);
-	KUNIT_EXPECT_EQ(test, sim_start(test, NEWEST), post->err);
+	KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), post->err);
 	if (!post->err)
 		works(test, chan);
 	sim_stop(test);
@@ -346,7 +346,7 @@ static void attach_fails(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
 
 	sim_fail_attach(-ENODEV);
-	KUNIT_EXPECT_EQ(test, sim_start(test, NEWEST), -ENODEV);
+	KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), -ENODEV);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
 	sim_fail_attach(0);
 	starts_again(test, chan);
@@ -359,7 +359,7 @@ static void synic_up_fails(struct kunit *test)
 
 	for_each_online_cpu(cpu) {
 		sim_fail_synic_up(cpu, -ENOMEM);
-		KUNIT_EXPECT_EQ(test, sim_start(test, NEWEST), -ENOMEM);
+		KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), -ENOMEM);
 		KUNIT_EXPECT_TRUE(test, sim_synics_down());
 		sim_fail_synic_up(cpu, 0);
 	}
