@@ -455,13 +455,15 @@ static void ring_free(struct vmbus_chan *chan)
 	ring_forget(chan);
 }
 
-/* Takes the ring back from the host, or gives its memory up for now. */
-static int ring_unshare(struct vmbus_chan *chan, bool host_may_use_it)
+/*
+ * Takes the ring back from the host, or gives its memory up for now. @err: why
+ * the host did not hear that the channel is closed, or 0.
+ */
+static int ring_unshare(struct vmbus_chan *chan, int err)
 {
 	u32 handle = chan->ch.ringbuffer_gpadlhandle.gpadl_handle;
-	int err = -EIO;
 
-	if (!host_may_use_it)
+	if (!err)
 		err = vmbus_gpadl_teardown_ring(chan, handle);
 	if (err) {
 		vmbus_pages_park(chan, handle, chan->ring_pages, chan->nr_ring_pages);
@@ -564,7 +566,7 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 
 	vmbus_reset_channel_cb(ch);
 unshare:
-	ring_unshare(chan, false);
+	ring_unshare(chan, 0);
 	vmbus_ring_unmap(&chan->rx);
 unmap_tx:
 	vmbus_ring_unmap(&chan->tx);
