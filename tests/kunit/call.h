@@ -10,8 +10,10 @@
 /**
  * struct guest_call - one call
  * @fn: made with @arg
+ * @arg: its argument
  * @result: what it returned, after the end
  * @took_ms: how long it took, likewise
+ * @done: it ended
  */
 struct guest_call {
 	int (*fn)(void *arg);

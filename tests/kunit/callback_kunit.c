@@ -15,6 +15,7 @@
 
 /**
  * struct watch - what a callback finds when it runs
+ * @guest: its channel
  * @over: it must not run any more
  * @late: how often it did nevertheless
  * @astray: not in the context of its mode, or with the wrong interrupt mask
@@ -328,6 +329,7 @@ static void ids_end_with_the_channel(struct kunit *test)
 
 /**
  * struct requests - a VSC that finds its requests again by their ids
+ * @guest: its channel
  * @seen: completions of each request
  * @unknown: completions of none
  */

@@ -134,8 +134,9 @@ static void no_page_can_be_shared(struct kunit *test)
 
 /* ---- posts that fail ---- */
 
-/**
- * struct failed_post - a message that cannot be posted
+/*
+ * A message that cannot be posted.
+ *
  * @closing: it is one of closing
  * @kept: pages that the host may use then
  * @gpadls: that the host has heard of then
@@ -426,7 +427,7 @@ static void late_result_is_not_the_next(struct kunit *test)
 
 	sim_rule(&drop);
 	sim_rule(&hold);
-	vmbus_deadlines.request = 300;
+	vmbus_deadlines.request = 1000;
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ETIMEDOUT);
 	expect_clean(test, guest);
 	vmbus_deadlines.request = 10 * MSEC_PER_SEC;

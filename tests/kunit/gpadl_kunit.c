@@ -301,9 +301,7 @@ static void ring_pages_that_cannot_be_hidden(struct kunit *test)
 
 /* ---- rescinds ---- */
 
-/**
- * struct sharing - a buffer for guest_call_begin()
- */
+/* A buffer for guest_call_begin(). */
 struct sharing {
 	struct guest_chan *guest;
 	void *buffer;
@@ -453,7 +451,7 @@ static void answer_for_another_is_none(struct kunit *test)
 
 	sim_rule(&wrong);
 	sim_rule(&twice);
-	vmbus_deadlines.request = 300;
+	vmbus_deadlines.request = 1000;
 	KUNIT_EXPECT_EQ(test, establish(sharing), -ETIMEDOUT);
 	/* The host said that it let go. */
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 1);

@@ -12,6 +12,7 @@
 
 /**
  * struct moving - a channel that moves
+ * @guest: the channel
  * @to: CPU for retarget()
  * @ran_on: where the callback ran last
  */
