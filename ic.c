@@ -54,8 +54,8 @@ static const int *best_version(const int *ours, int nr_ours, const struct ic_ver
  * @nego_srv_version: filled with the chosen service version, or NULL
  *
  * Context: any.
- * Return: whether both were agreed on. If not, the response says so, unless the
- * packet is too short for the counts it holds, which is logged.
+ * Return: true; false if not both were agreed on, then the response says so,
+ * unless the packet is too short for the counts it holds, which is logged.
  */
 bool vmbus_prep_negotiate_resp(struct icmsg_hdr *icmsghdrp, u8 *buf, u32 buflen,
 			       const int *fw_version, int fw_vercnt,

@@ -4,7 +4,7 @@ import re
 import time
 
 from hostlib.guest import Guest, Setup
-from hostlib.testing import Environment, case
+from hostlib.testing import OURS, Environment, case
 from test_load import FOOTPRINT, difference
 
 BALLOON_CLASS = "525074dc-8985-46e2-8057-a307dc18a502"
@@ -146,3 +146,15 @@ def rebinds(guest: Guest) -> None:
     assert not re.search(r"vmbus_channel_open channel #1 status [^0]", trace)
     complaint = [line for line in guest.dmesg().splitlines() if re.search(r"Close failed|Failed to establish", line)]
     assert not complaint, complaint
+
+
+# A boot of its own: here, since the next cases need another one anyway.
+@case(setup=Setup(vmbus=False), drivers=(OURS,))
+def refuses_hosts_without_vmbus(guest: Guest) -> None:
+    """Hyper-V without a VMBus in ACPI: ENODEV, the reason in the log, nothing left behind."""
+    before = guest.sh(FOOTPRINT)
+    status, output = guest.insmod("hv_vmbus")
+    assert status != 0, "insmod succeeded"
+    assert "No such device" in output, f"insmod said: {output}"
+    assert "hv_vmbus: no VMBus device in ACPI" in guest.dmesg()
+    assert guest.sh(FOOTPRINT) == before, f"left behind:\n{difference(before, guest.sh(FOOTPRINT))}"

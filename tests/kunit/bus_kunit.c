@@ -243,14 +243,17 @@ static void override_chooses_the_driver(struct kunit *test)
 {
 	struct sim_chan *chan = sim_add(test, &sim_type_unknown, NULL);
 	struct sim_chan *plain = sim_add(test, NULL, NULL);
+	char text[80], *large = kunit_kzalloc(test, PAGE_SIZE + 1, GFP_KERNEL);
 	struct vmbus_channel *ch;
 	struct vsc *one, *two;
-	char text[80];
 
+	KUNIT_ASSERT_NOT_NULL(test, large);
+	memset(large, 'x', PAGE_SIZE);
 	sim_start_ok(test, SIM_V(5, 3));
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_GT(test, device_read(ch, "driver_override", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "(null)");
+	KUNIT_EXPECT_EQ(test, device_write(ch, "driver_override", large), -EINVAL);
 	KUNIT_EXPECT_EQ(test, device_write(ch, "driver_override", "two\n"), 0);
 	KUNIT_EXPECT_EQ(test, device_write(sim_guest_channel(test, plain), "driver_override",
 					   "two"), 0);

@@ -127,6 +127,9 @@ static void no_page_can_be_shared(struct kunit *test)
 		sim_fail_visible(i, true);
 		KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ENOMEM);
 		expect_clean(test, guest);
+		sim_fail_visible(i, true);
+		KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(guest->ch, GUEST_RING, GUEST_RING), -ENOMEM);
+		expect_clean(test, guest);
 	}
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);

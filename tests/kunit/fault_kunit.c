@@ -382,6 +382,60 @@ static void parking_without_memory(struct kunit *test)
 	open_undisturbed(scene);
 }
 
+/* What the callers of these are told, whose own callers may make another errno of it. */
+static void setup_without_memory(struct kunit *test)
+{
+	struct hv_ring_buffer_info info = { };
+	struct vmbus_ring ring = { };
+	struct page *pages[2] = { };
+	int err;
+
+	fault_arm(1);
+	err = vmbus_channels_init(NULL);
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
+
+	vmbus_ring_setup(&ring, &info);
+	KUNIT_EXPECT_EQ(test, vmbus_ring_map(&ring, pages, 0, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vmbus_ring_map(&ring, pages, 1, 0), -EINVAL);
+	fault_arm(1);
+	err = vmbus_ring_map(&ring, pages, ARRAY_SIZE(pages), 0);
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
+}
+
+/* By their functions: the way through a file allocates, too. */
+static void stores_without_memory(struct kunit *test)
+{
+	struct attribute **attrs = vmbus_dev_groups[0]->attrs;
+	struct scene *scene = new_scene(test);
+	struct device_attribute *override;
+	struct driver_attribute *new_id;
+	int err;
+
+	prepare_new_id(scene);
+	new_id = container_of(vmbus_drv_groups[0]->attrs[0], struct driver_attribute, attr);
+	KUNIT_ASSERT_STREQ(test, new_id->attr.name, "new_id");
+	fault_arm(1);
+	err = new_id->store(&scene->vsc->drv.driver, UNKNOWN, strlen(UNKNOWN));
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, atomic_read(&scene->vsc->bound), 0);
+	KUNIT_EXPECT_EQ(test, write_new_id(scene), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&scene->vsc->bound), 1);
+
+	while (*attrs && strcmp((*attrs)->name, "driver_override"))
+		attrs++;
+	/* The device core's, since 6.12.100. */
+	if (!*attrs)
+		return;
+	override = container_of(*attrs, struct device_attribute, attr);
+	fault_arm(1);
+	err = override->store(&scene->ch->device_obj->device, override, "fault", 5);
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
+}
+
 /* ---- visibility ---- */
 
 /* Pages whose making private failed stay visible and are never used again. */
@@ -454,6 +508,8 @@ static void visibility_fails_at_sharing(struct kunit *test)
 static struct kunit_case fault_cases[] = {
 	KUNIT_CASE_PARAM(any_allocation_may_fail, operation_gen_params),
 	KUNIT_CASE(parking_without_memory),
+	KUNIT_CASE(setup_without_memory),
+	KUNIT_CASE(stores_without_memory),
 	KUNIT_CASE(visibility_fails_at_start),
 	KUNIT_CASE(visibility_fails_at_open),
 	KUNIT_CASE(visibility_fails_at_sharing),

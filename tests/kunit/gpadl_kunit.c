@@ -175,6 +175,7 @@ static void bad_buffers_reach_no_host(struct kunit *test)
 	struct guest_chan *guest = start(test);
 	void *buffer = vzalloc(SMALL + PAGE_SIZE);
 	struct vmbus_gpadl gpadl;
+	u32 handle = 1;
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, buffer);
@@ -189,6 +190,10 @@ static void bad_buffers_reach_no_host(struct kunit *test)
 	for (i = 1; i < PAGE_SIZE; i = i * 2 + 1)
 		KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer + i, SMALL, &gpadl),
 				-EINVAL);
+	for (i = 0; i <= MAX_PAGES + 1; i += MAX_PAGES + 1)
+		KUNIT_EXPECT_EQ(test, vmbus_gpadl_create_ring(to_vmbus_chan(guest->ch), NULL, i,
+							      &handle), -EINVAL);
+	KUNIT_EXPECT_EQ(test, handle, 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
 	vfree(buffer);

@@ -437,6 +437,48 @@ static void answers_need_their_version(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, guest_echoes(good));
 }
 
+/* Each defect has its errno; the bytes that a message does not have are zero. */
+static void defects_have_names(struct kunit *test)
+{
+	static const struct {
+		u32 type, len, relid, version;
+		bool connecting;
+		int err;
+	} verdicts[] = {
+		{ SIM_RESCIND, 12, VICTIM, NEWEST, true, 0 },
+		{ SIM_RESCIND, SIM_PAYLOAD, VICTIM, NEWEST, false, 0 },
+		{ SIM_RESCIND, SIM_PAYLOAD + 1, VICTIM, NEWEST, false, -EMSGSIZE },
+		{ SIM_RESCIND, 11, VICTIM, NEWEST, false, -EMSGSIZE },
+		{ SIM_RESCIND, 7, VICTIM, NEWEST, false, -EMSGSIZE },
+		{ SIM_RESCIND, 0, VICTIM, NEWEST, false, -EMSGSIZE },
+		{ SIM_OPEN, SIM_PAYLOAD, VICTIM, NEWEST, false, -EOPNOTSUPP },
+		{ U32_MAX, SIM_PAYLOAD, VICTIM, NEWEST, false, -EOPNOTSUPP },
+		{ SIM_UNLOAD_RESPONSE, 8, 0, SIM_V(3, 0), true, 0 },
+		{ SIM_UNLOAD_RESPONSE, 8, 0, SIM_V(2, 4), true, -EPROTO },
+		{ SIM_MODIFY_RESPONSE, 16, VICTIM, SIM_V(5, 2), false, -EPROTO },
+		{ SIM_ALL_OFFERS, 8, 0, NEWEST, false, 0 },
+		{ SIM_ALL_OFFERS, 8, 0, NEWEST, true, -ENOTCONN },
+		{ SIM_RESCIND, 12, 0, NEWEST, false, -ERANGE },
+		{ SIM_RESCIND, 12, 2048, NEWEST, false, -ERANGE },
+		{ SIM_OPEN_RESULT, 20, U32_MAX, NEWEST, false, -ERANGE },
+		{ SIM_GPADL_CREATED, 20, 0, NEWEST, false, -ERANGE },
+		{ SIM_MODIFY_RESPONSE, 16, 2048, NEWEST, false, -ERANGE },
+	};
+	struct vmbus_message *copy = kunit_kzalloc(test, sizeof(*copy), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	for (i = 0; i < ARRAY_SIZE(verdicts); i++) {
+		const union message msg = { .relid = { .header.type = verdicts[i].type,
+						       .relid = verdicts[i].relid } };
+
+		vmbus_message_copy(copy, &msg, verdicts[i].len);
+		KUNIT_EXPECT_EQ_MSG(test, vmbus_message_check(copy, verdicts[i].version,
+							      !verdicts[i].connecting),
+				    verdicts[i].err, "verdict %u", i);
+	}
+}
+
 /* ---- what is no message of a host ---- */
 
 static unsigned int posts(void)
@@ -566,6 +608,7 @@ static struct kunit_case message_cases[] = {
 	KUNIT_CASE(cut_unload_response_is_none),
 	KUNIT_CASE_PARAM(longer_messages_are_taken, sim_versions_gen_params),
 	KUNIT_CASE_PARAM(answers_need_their_version, sim_versions_gen_params),
+	KUNIT_CASE(defects_have_names),
 	KUNIT_CASE(unknown_types_do_nothing),
 	KUNIT_CASE(other_synic_messages_are_only_freed),
 	KUNIT_CASE(timer_messages_go_to_the_timer),

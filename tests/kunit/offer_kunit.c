@@ -137,6 +137,7 @@ static void relid_in_use_is_not_given_back(struct kunit *test)
 	sim_send(&offer, sizeof(offer));
 	sim_drain(test);
 	flush_workqueue(vmbus_bus.chan_wq);
+	KUNIT_EXPECT_EQ(test, vmbus_relid_map(to_vmbus_chan(guest->ch)), -EEXIST);
 	KUNIT_EXPECT_PTR_EQ(test, channel_of(chan), guest->ch);
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
 	guest->reads = true;

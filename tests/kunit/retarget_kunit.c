@@ -194,6 +194,20 @@ static void modify_crosses_close(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, guest_echoes(&moving->guest));
 }
 
+static void move_without_answer(struct kunit *test)
+{
+	const struct sim_rule drop = { .type = SIM_MODIFY, .times = 1, .action = SIM_DROP };
+	struct moving *moving = start(test, V5_3);
+
+	sim_rule(&drop);
+	vmbus_deadlines.request = 200;
+	KUNIT_EXPECT_EQ(test, modify(moving), -ETIMEDOUT);
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	vmbus_close(moving->guest.ch);
+	KUNIT_EXPECT_EQ(test, guest_try_open(&moving->guest), 0);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(&moving->guest));
+}
+
 static void rescind_ends_move(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_MODIFY, .action = SIM_HOLD };
@@ -221,6 +235,7 @@ static struct kunit_case retarget_cases[] = {
 	KUNIT_CASE(moves_do_not_overlap),
 	KUNIT_CASE(close_waits_for_move),
 	KUNIT_CASE(modify_crosses_close),
+	KUNIT_CASE(move_without_answer),
 	KUNIT_CASE(rescind_ends_move),
 	{}
 };

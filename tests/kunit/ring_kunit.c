@@ -108,6 +108,8 @@ static void sends_every_size(struct kunit *test)
 	}
 	packet = inband(len, len);
 	KUNIT_EXPECT_EQ(test, send_inband(guest, &packet), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vmbus_sendpacket_getid(guest->ch, (void *)packet.payload, len, 1,
+						     NULL, VM_PKT_DATA_INBAND, 0), -EINVAL);
 	KUNIT_EXPECT_EQ(test, sim_signals(guest->host), len);
 	KUNIT_EXPECT_EQ(test, guest->ch->out_full_total, 0);
 }
@@ -488,6 +490,8 @@ static void closed_channel(struct kunit *test)
 
 	vmbus_close(guest->ch);
 	KUNIT_EXPECT_EQ(test, guest_send(guest, "", 1, 1), -ENODEV);
+	KUNIT_EXPECT_EQ(test, vmbus_sendpacket_getid(guest->ch, "", 1, 1, &id, VM_PKT_COMP, 0),
+			-ENODEV);
 	KUNIT_EXPECT_EQ(test, vmbus_sendpacket_mpb_desc(guest->ch, desc, size, memory, 8, 1),
 			-ENODEV);
 	KUNIT_EXPECT_EQ(test, vmbus_recvpacket(guest->ch, memory, 8, &got, &id), -ENODEV);

@@ -396,6 +396,34 @@ static void kexec_ends_connection(struct kunit *test)
 	sim_stop(test);
 }
 
+/* Who waits for the host is told at once, and so is who asks after that. */
+static void kexec_ends_waits(struct kunit *test)
+{
+	const struct sim_rule drop = { .type = SIM_OPEN, .action = SIM_DROP };
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct guest_call *call;
+
+	sim_allow_no_unload();
+	sim_rule(&drop);
+	sim_start_ok(test, NEWEST);
+	guest->ch = sim_guest_channel(test, guest->host);
+	vmbus_deadlines.request = LONG_MS;
+	vmbus_deadlines.unload = LONG_MS;
+	call = guest_call_begin(test, guest_try_open, guest);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_OPEN)));
+	sim_upcall_kexec();
+	KUNIT_EXPECT_EQ(test, guest_call_end(call), -ESHUTDOWN);
+	KUNIT_EXPECT_LT(test, call->took_ms, SLACK_MS);
+	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ESHUTDOWN);
+
+	sim_allow_violations();
+	sim_clear_rules();
+	sim_undo_unload();
+	vmbus_deadlines.unload = SHORT_MS;
+	vmbus_deadlines.request = SHORT_MS;
+	sim_stop(test);
+}
+
 static struct kunit_case unload_cases[] = {
 	KUNIT_CASE_PARAM(stops, unloads_gen_params),
 	KUNIT_CASE(late_answer_is_not_for_the_next),
@@ -407,6 +435,7 @@ static struct kunit_case unload_cases[] = {
 	KUNIT_CASE(crash_ignores_former_connections),
 	KUNIT_CASE(crashes_while_unloading),
 	KUNIT_CASE_PARAM(kexec_ends_connection, kexecs_gen_params),
+	KUNIT_CASE(kexec_ends_waits),
 	{}
 };
 
