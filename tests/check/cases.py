@@ -12,8 +12,9 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parents[2]
 TABLES = TOP / "Documentation/testing.rst"
 HEADER = TOP / "include/vmbus_private.h"
-# Documented with errors of their own, though not exported.
-ENTRIES = {"vmbus_start", "vmbus_connect"}
+ABI = TOP / "Documentation/ABI/sysfs-bus-vmbus"
+# What a kernel-doc says of a failure: an errno, or another value "if ...".
+FAILURES = re.compile(r"-E[A-Z]+\b|\b(?:false|NULL|VMBUS_\w+)(?=\s(?:\*\s)?if\b)")
 
 
 def messages():
@@ -32,15 +33,22 @@ def states_and_events():
 
 
 def errors():
-    """Each errno that the kernel-doc of a public function names, as "function() -ERRNO"."""
+    """Each failure that a kernel-doc names, as "function() -ERRNO" or with another value."""
     found = set()
     for path in TOP.glob("*.c"):
-        text = path.read_text()
-        public = set(re.findall(r"^EXPORT_SYMBOL(?:_GPL)?\((\w+)\)", text, re.M)) | ENTRIES
-        for function, doc in re.findall(r"^/\*\*\n \* (\w+)\(\)(.*?)\*/", text, re.M | re.S):
+        for function, doc in re.findall(r"^/\*\*\n \* (\w+)\(\)(.*?)\*/", path.read_text(), re.M | re.S):
             returns = re.search(r"Return: .*", doc, re.S)
-            if function in public and returns:
-                found |= {f"{function}() {errno}" for errno in re.findall(r"-E[A-Z]+\b", returns[0])}
+            if returns:
+                found |= {f"{function}() {failure}" for failure in FAILURES.findall(returns[0])}
+    return found
+
+
+def attribute_errors():
+    """Each errno that the ABI's description names, as "attribute -ERRNO"; the first of those described together."""
+    found = set()
+    for block in re.split(r"^What:\s+", ABI.read_text(), flags=re.M)[1:]:
+        name = block.split()[0].rstrip("/").rpartition("/")[2]
+        found |= {f"{name} -{errno}" for errno in re.findall(r"\bE[A-Z]{2,}\b", block.partition("Description:")[2])}
     return found
 
 
@@ -74,7 +82,7 @@ def rows():
 def findings():
     """What is wrong, one line each."""
     table, cases = rows(), known_cases()
-    items = messages() | states_and_events() | errors()
+    items = messages() | states_and_events() | errors() | attribute_errors()
     return ([f"{item}: no row" for item in sorted(items - set(table))]
             + [f"{item}: not in the sources" for item in sorted(set(table) - items)]
             + [f"{item}: no case" for item in sorted(table) if not table[item]]
@@ -83,7 +91,7 @@ def findings():
 
 def main():
     if "--skeleton" in sys.argv:
-        for group in (messages(), states_and_events(), errors()):
+        for group in (messages(), states_and_events(), errors(), attribute_errors()):
             print("\n".join(sorted(group - set(rows()))), end="\n\n")
         return 0
     found = findings()
