@@ -128,6 +128,8 @@ static void host_signals_room(struct kunit *test)
 		}
 		KUNIT_EXPECT_EQ(test, hv_get_bytes_to_write(&guest->ch->outbound), DATA);
 		set_channel_pending_send_size(guest->ch, 0);
+		if (ring_failed(test))
+			return;
 	}
 }
 
