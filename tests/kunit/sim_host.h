@@ -172,6 +172,8 @@ void sim_start_ok(struct kunit *test, u32 version);
 void sim_stop(struct kunit *test);
 /* The driver runs now. */
 bool sim_running(void);
+/* While it does not: the host knows of no guest, however the last one went. */
+void sim_forget_guest(void);
 
 /* Tell sim_stop() what is intended: each call allows one kind for this test. */
 void sim_allow_violations(void);	/* the guest is provoked to break the protocol */
@@ -248,6 +250,8 @@ u32 sim_held_message(void *payload, u32 size);
 void sim_undo_unload(void);
 /* All that was sent has been fetched and handled by the driver. */
 void sim_drain(struct kunit *test);
+/* Messages that the driver has not fetched, also for CPUs that are off. */
+unsigned int sim_queued(void);
 /* Sets the event flag and interrupts the CPU, whatever the state. */
 void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */

@@ -228,6 +228,24 @@ static bool all_fetched(void)
 	return fetched;
 }
 
+unsigned int sim_queued(void)
+{
+	struct sim_message *msg;
+	unsigned int cpu, count = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	for_each_possible_cpu(cpu) {
+		struct vp *vp = per_cpu_ptr(&vps, cpu);
+
+		list_for_each_entry(msg, &vp->queue, node)
+			count++;
+		count += vp->slot->type != SYNIC_FREE;
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return count;
+}
+
 void sim_drain(struct kunit *test)
 {
 	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };

@@ -350,6 +350,27 @@ void sim_stop(struct kunit *test)
 		KUNIT_EXPECT_TRUE_MSG(test, host.unloaded, "no UNLOAD reached the host");
 }
 
+void sim_forget_guest(void)
+{
+	u32 relid;
+
+	sim_lock();
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		struct sim_chan *chan = host.chans[relid];
+
+		if (!chan)
+			continue;
+		sim_close_chan(chan);
+		chan->offered = false;
+		chan->rescinded = false;
+		chan->released = false;
+	}
+	sim_free_gpadls_of(0);
+	host.version = 0;
+	host.wants_offers = false;
+	sim_unlock();
+}
+
 static void free_list(struct list_head *list)
 {
 	struct sim_message *msg, *next;
