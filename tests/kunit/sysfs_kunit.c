@@ -412,10 +412,10 @@ static void files_race_with_everything(struct kunit *test)
 {
 	struct sim_chan *chan = sim_add_relid(test, 1, &sim_type_perf, &sim_echo);
 	struct reader *reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
+	unsigned int i, n, before, reads;
 	struct task_struct *task;
 	bool good = true;
 	struct vsc *vsc;
-	unsigned int i, n;
 
 	KUNIT_ASSERT_NOT_NULL(test, reader);
 	chan->monitored = true;
@@ -442,7 +442,10 @@ static void files_race_with_everything(struct kunit *test)
 			if (good)
 				sim_reoffer(reader->chans[i]);
 		}
-		usleep_range(100, 100 * (2 + sim_random(500)));
+		/* It goes while the reader is somewhere in its files. */
+		before = READ_ONCE(reader->reads);
+		reads = sim_random(100);
+		good = good && sim_wait(READ_ONCE(reader->reads) >= before + reads);
 	}
 	kthread_stop(task);
 	KUNIT_EXPECT_TRUE(test, good);
