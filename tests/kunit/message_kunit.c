@@ -566,6 +566,30 @@ static void timer_messages_go_to_the_timer(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, guest_echoes(good));
 }
 
+static long poll_messages(void *unused)
+{
+	return vmbus_message_poll(0);
+}
+
+/* The work may find a timer's message before its interrupt comes. */
+static void work_leaves_timer_messages(struct kunit *test)
+{
+	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
+	struct guest_chan *victim, *good = start(test, NEWEST, &victim);
+
+	sim_drain(test);
+	sim_mute(true);
+	sim_send_raw(0, SYNIC_TIMER, sizeof(marker), &marker, sizeof(marker));
+	KUNIT_EXPECT_FALSE(test, work_on_cpu(0, poll_messages, NULL));
+	KUNIT_EXPECT_EQ(test, sim_timers(), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(per_cpu(vmbus_synic, 0).message->header.message_type),
+			SYNIC_TIMER);
+	sim_mute(false);
+	sim_event(0, FREE);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_timers() == 1));
+	KUNIT_EXPECT_TRUE(test, guest_echoes(good));
+}
+
 /* A host that talks nonsense all the time must not fill the log. */
 static void log_is_rate_limited(struct kunit *test)
 {
@@ -612,6 +636,7 @@ static struct kunit_case message_cases[] = {
 	KUNIT_CASE(unknown_types_do_nothing),
 	KUNIT_CASE(other_synic_messages_are_only_freed),
 	KUNIT_CASE(timer_messages_go_to_the_timer),
+	KUNIT_CASE(work_leaves_timer_messages),
 	KUNIT_CASE(log_is_rate_limited),
 	{}
 };
