@@ -143,7 +143,10 @@ void vmbus_chan_interrupt(struct vmbus_chan *chan)
 
 	switch (ch->callback_mode) {
 	case HV_CALL_ISR:
+		/* Of a channel that moves, the old CPU may be at it as well. */
+		spin_lock(&ch->sched_lock);
 		callback(ch->channel_callback_context);
+		spin_unlock(&ch->sched_lock);
 		return;
 	case HV_CALL_BATCHED:
 		hv_begin_read(&ch->inbound);

@@ -3,6 +3,7 @@
  * hv_vmbus_callback: when and where the callback of a channel runs, and request
  * ids.
  */
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/preempt.h>
 
@@ -19,10 +20,14 @@
  * @over: it must not run any more
  * @late: how often it did nevertheless
  * @astray: not in the context of its mode, or with the wrong interrupt mask
+ * @running: callbacks that run now
+ * @overlaps: how often one ran beside another
  */
 struct watch {
 	struct guest_chan guest;
 	bool over;
+	atomic_t running;
+	atomic_t overlaps;
 	atomic_t late;
 	atomic_t astray;
 };
@@ -127,6 +132,32 @@ static int hammer(void *context)
 		usleep_range(20, 50);
 	}
 	return 0;
+}
+
+static void lingering(void *context)
+{
+	struct watch *watch = context;
+
+	if (atomic_inc_return(&watch->running) != 1)
+		atomic_inc(&watch->overlaps);
+	udelay(200);
+	atomic_dec(&watch->running);
+	atomic_inc(&watch->guest.callbacks);
+}
+
+/* While a channel moves the host may interrupt its old CPU and its new one. */
+static void never_runs_twice_at_once(struct kunit *test)
+{
+	struct watch *watch = start(test, &sim_manual);
+	struct task_struct *task;
+
+	KUNIT_ASSERT_EQ(test, vmbus_open(watch->guest.ch, GUEST_RING, GUEST_RING, NULL, 0,
+					 lingering, watch), 0);
+	task = kthread_run(hammer, watch, "hammer");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&watch->guest.callbacks) > 300));
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, atomic_read(&watch->overlaps), 0);
 }
 
 /* One life of the channel under interrupts. */
@@ -391,6 +422,7 @@ static void completions_find_their_requests(struct kunit *test)
 
 static struct kunit_case callback_cases[] = {
 	KUNIT_CASE_PARAM(runs_where_it_belongs, modes_gen_params),
+	KUNIT_CASE_PARAM(never_runs_twice_at_once, modes_gen_params),
 	KUNIT_CASE_PARAM(never_runs_after_the_end, modes_gen_params),
 	KUNIT_CASE(interrupts_of_others_are_nobodys),
 	KUNIT_CASE(packet_before_open_result),
