@@ -312,14 +312,9 @@ static void unlist(struct vmbus_chan *chan)
  */
 static void release(struct vmbus_chan *chan)
 {
-	int err;
-
-	/* add_sub() shows no channel after this. */
-	mutex_lock(vmbus_chan_open_mutex(chan));
-	err = vmbus_chan_event(chan, VMBUS_EV_RELEASE);
-	mutex_unlock(vmbus_chan_open_mutex(chan));
-	if (err)
+	if (vmbus_chan_event(chan, VMBUS_EV_RELEASE))
 		return;
+	/* If show_sub() is at it, it finds the state changed, and does this. */
 	if (chan->ch.primary_channel)
 		glue->channel_del(chan);
 
@@ -392,6 +387,29 @@ static void add_primary(struct vmbus_chan *chan)
 				   vmbus_chan_relid(chan), err);
 }
 
+static bool released(struct vmbus_chan *chan)
+{
+	return READ_ONCE(chan->state) == VMBUS_CHAN_RELEASED;
+}
+
+/*
+ * Shows a sub-channel unless it is released: -ENODEV. No lock may be held: what
+ * is undone after a failure waits for users of the files, who take open_mutex.
+ */
+static int show_sub(struct vmbus_chan *chan)
+{
+	int err;
+
+	if (released(chan))
+		return -ENODEV;
+	err = glue->channel_add(chan);
+	if (!err && released(chan)) {
+		glue->channel_del(chan);
+		err = -ENODEV;
+	}
+	return err;
+}
+
 /*
  * The driver is told of a sub-channel even if it is rescinded already, and finds
  * that it cannot be opened: netvsc counts them all before it goes on.
@@ -399,14 +417,8 @@ static void add_primary(struct vmbus_chan *chan)
 static void add_sub(struct vmbus_chan *chan)
 {
 	struct vmbus_chan *primary = to_vmbus_chan(chan->ch.primary_channel);
-	int err;
+	int err = show_sub(chan);
 
-	mutex_lock(&primary->open_mutex);
-	if (chan->state == VMBUS_CHAN_RELEASED)
-		err = -ENODEV;
-	else
-		err = glue->channel_add(chan);
-	mutex_unlock(&primary->open_mutex);
 	if (err == -ENODEV)
 		return;
 	if (err) {

@@ -209,7 +209,7 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event)
 	spin_lock(&chan->lock);
 	next = after_event(chan->state, event);
 	if (next >= 0) {
-		chan->state = next;
+		WRITE_ONCE(chan->state, next);
 		WRITE_ONCE(chan->ch.state, vmbus_chan_visible_state(next));
 		if (event == VMBUS_EV_RESCIND)
 			WRITE_ONCE(chan->ch.rescind, true);
