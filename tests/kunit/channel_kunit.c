@@ -95,8 +95,8 @@ static void refused_open_gives_all_back(struct kunit *test)
 
 	sim_rule(&refuse);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 1);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
 	expect_clean(test, guest);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
@@ -110,8 +110,8 @@ static void refused_gpadl_gives_all_back(struct kunit *test)
 
 	sim_rule(&refuse);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -EDQUOT);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
 	expect_clean(test, guest);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
@@ -131,7 +131,7 @@ static void no_page_can_be_shared(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(guest->ch, GUEST_RING, GUEST_RING), -ENOMEM);
 		expect_clean(test, guest);
 	}
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 }
 
@@ -184,7 +184,7 @@ static void failed_post(struct kunit *test)
 		vmbus_close(guest->ch);
 	else
 		KUNIT_EXPECT_EQ(test, open_large(guest), -EIO);
-	KUNIT_EXPECT_EQ(test, sim_received(post->type), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(post->type), 0);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), post->gpadls);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + post->kept);
 	KUNIT_EXPECT_EQ(test, guest->ch->state, CHANNEL_OPEN_STATE);
@@ -214,7 +214,7 @@ static void rescind_within_description(struct kunit *test)
 	sim_rule(&rescind);
 	KUNIT_EXPECT_EQ(test, vmbus_open(guest->ch, 64 * PAGE_SIZE, 64 * PAGE_SIZE, NULL, 0,
 					 guest_callback, guest), -EDQUOT);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
 	put_revoked(test, guest);
 }
 
@@ -240,14 +240,14 @@ static void rescind_ends_wait(struct kunit *test, u32 type)
 static void rescind_after_description(struct kunit *test)
 {
 	rescind_ends_wait(test, SIM_GPADL_HEADER);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
 }
 
 static void rescind_while_opening(struct kunit *test)
 {
 	rescind_ends_wait(test, SIM_OPEN);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
 }
 
 /* The host took the channel back before it saw the OPENCHANNEL: it never answers. */
@@ -272,7 +272,7 @@ static void rescind_ends_open_channel(struct kunit *test)
 	sim_rescind(guest->host);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(guest->host)));
 	KUNIT_EXPECT_EQ(test, guest_send(guest, "x", 1, 0), -ENODEV);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
 	put_revoked(test, guest);
 }
 
@@ -308,8 +308,8 @@ static void opens_once(struct kunit *test)
 	vmbus_close(guest->ch);
 	KUNIT_EXPECT_EQ(test, vmbus_disconnect_ring(guest->ch), -EINVAL);
 	sim_drain(test);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 1);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 1);
 	KUNIT_EXPECT_EQ(test, guest_send(guest, "x", 1, 0), -ENODEV);
 	expect_clean(test, guest);
 }
@@ -330,7 +330,7 @@ static void close_waits_for_open(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, guest_call_ended(open));
 	KUNIT_EXPECT_FALSE(test, guest_call_ended(close));
 	KUNIT_EXPECT_FALSE(test, guest_call_ended(again));
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
 	sim_clear_rules();
 	sim_release_held();
 	KUNIT_EXPECT_EQ(test, guest_call_end(open), 0);
@@ -340,7 +340,7 @@ static void close_waits_for_open(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, again->result, -EBUSY);
 	else
 		vmbus_close(guest->ch);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), sim_received(SIM_OPEN));
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), sim_received(SIM_OPEN));
 	expect_clean(test, guest);
 }
 
@@ -383,10 +383,10 @@ static void user_data_arrives(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, memcmp(guest->host->user_data + len, none, 120 - len), 0);
 		vmbus_close(guest->ch);
 	}
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 4);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 4);
 	KUNIT_EXPECT_EQ(test, vmbus_open(guest->ch, GUEST_RING, GUEST_RING, data, 121,
 					 guest_callback, guest), -EINVAL);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 4);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 4);
 	expect_clean(test, guest);
 }
 
@@ -413,8 +413,8 @@ static void bad_arguments_reach_no_host(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, vmbus_open(guest->ch, GUEST_RING, GUEST_RING, NULL, 0, NULL,
 					 guest), -EINVAL);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
 	expect_clean(test, guest);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 }
@@ -434,7 +434,7 @@ static void late_result_is_not_the_next(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ETIMEDOUT);
 	expect_clean(test, guest);
 	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 1);
 	KUNIT_EXPECT_EQ(test, sim_received_message(SIM_OPEN, 0, &first, sizeof(first)),
 			sizeof(first));
 	call = guest_call_begin(test, guest_try_open, guest);
@@ -492,7 +492,7 @@ static void rings_in_wrong_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -EBUSY);
 	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, NULL, guest), -EINVAL);
 	KUNIT_EXPECT_EQ(test, vmbus_disconnect_ring(ch), -EINVAL);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), -EBUSY);
 	KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(ch, GUEST_RING, GUEST_RING), -EBUSY);
@@ -564,7 +564,7 @@ static void sub_needs_open_primary(struct kunit *test)
 
 	start_subs(test, guests);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guests[1]), -ENODEV);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guests[0]), 0);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guests[1]), 0);
 	vmbus_close(guests[1]->ch);

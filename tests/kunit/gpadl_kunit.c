@@ -58,8 +58,8 @@ static void expect_description(struct kunit *test, struct guest_chan *guest, u32
 	const struct sim_msg_gpadl *header = (const void *)raw;
 	const struct sim_msg_gpadl_body *body = (const void *)raw;
 
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 1);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_BODY), DIV_ROUND_UP(left, BODY_PFNS));
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_BODY), DIV_ROUND_UP(left, BODY_PFNS));
 	KUNIT_EXPECT_EQ(test, sim_received_message(SIM_GPADL_HEADER, 0, raw, sizeof(raw)),
 			28 + first * sizeof(u64));
 	KUNIT_EXPECT_EQ(test, header->relid, guest->host->relid);
@@ -117,7 +117,7 @@ static void share(struct kunit *test, struct guest_chan *guest, void *buffer, u3
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
 	/* Once is enough. */
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 1);
 }
 
 static void vmalloc_buffer(struct kunit *test)
@@ -195,7 +195,7 @@ static void bad_buffers_reach_no_host(struct kunit *test)
 							      &handle), -EINVAL);
 	KUNIT_EXPECT_EQ(test, handle, 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	vfree(buffer);
 }
 
@@ -241,7 +241,7 @@ static void refused_buffer_is_given_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, SMALL, &gpadl), -EDQUOT);
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 	KUNIT_EXPECT_FALSE(test, gpadl.decrypted);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, SMALL, &gpadl), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
@@ -262,7 +262,7 @@ static void buffer_that_cannot_be_shown(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 	/* In an unknown state: a VSC must not free it. */
 	KUNIT_EXPECT_TRUE(test, gpadl.decrypted);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	vfree(buffer);
 }
 
@@ -439,8 +439,8 @@ static void revoked_channel_has_no_gpadls(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sharing->gpadl.decrypted);
 	KUNIT_EXPECT_EQ(test, establish(sharing), -ENODEV);
 	KUNIT_EXPECT_FALSE(test, sharing->gpadl.decrypted);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_HEADER), 3);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 3);
 	close_revoked(test, sharing);
 }
 
@@ -459,7 +459,7 @@ static void answer_for_another_is_none(struct kunit *test)
 	vmbus_deadlines.request = 1000;
 	KUNIT_EXPECT_EQ(test, establish(sharing), -ETIMEDOUT);
 	/* The host said that it let go. */
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 1);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 1);
 	KUNIT_EXPECT_FALSE(test, sharing->gpadl.decrypted);
 	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
 	KUNIT_EXPECT_EQ(test, establish(sharing), 0);

@@ -90,7 +90,7 @@ static void moves_from_4_1_on(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, retarget_to(moving, 1), -EIO);
 		KUNIT_EXPECT_EQ(test, modify(moving), -EIO);
 		sim_drain(test);
-		KUNIT_EXPECT_EQ(test, sim_received(SIM_MODIFY), 0);
+		KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 0);
 		expect_on(test, moving, 0);
 		return;
 	}
@@ -100,7 +100,7 @@ static void moves_from_4_1_on(struct kunit *test)
 	expect_on(test, moving, 2);
 	/* There already. */
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 2), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_MODIFY), 2);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 2);
 	KUNIT_EXPECT_EQ(test, sim_sent(SIM_MODIFY_RESPONSE), version->version >= V5_3 ? 2 : 0);
 	KUNIT_EXPECT_EQ(test, modify(moving), 0);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_MODIFY) == 3));
@@ -119,7 +119,7 @@ static void wrong_moves_reach_no_host(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, UINT_MAX), -EINVAL);
 	vmbus_close(moving->guest.ch);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 1), -EIO);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_MODIFY), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 0);
 	KUNIT_EXPECT_EQ(test, moving->guest.ch->target_cpu, 0);
 }
 
@@ -152,7 +152,7 @@ static void moves_do_not_overlap(struct kunit *test)
 	second = guest_call_begin(test, retarget, other);
 	KUNIT_EXPECT_EQ(test, guest_call_end(first), 0);
 	KUNIT_EXPECT_EQ(test, guest_call_end(second), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_MODIFY), 2);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 2);
 	expect_on(test, moving, moving->guest.ch->target_cpu);
 	KUNIT_EXPECT_NE(test, moving->guest.ch->target_cpu, 0);
 }

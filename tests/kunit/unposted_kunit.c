@@ -128,11 +128,11 @@ static void refused_post(struct kunit *test)
 {
 	const struct unposted *about = test->param_value;
 	struct caller *caller = start(test);
-	unsigned int before = sim_received(about->type);
+	unsigned int before = sim_received_all(about->type);
 
 	sim_fail_posts(about->type, -EIO, 1);
 	expect_failure(test, caller, -EIO);
-	KUNIT_EXPECT_EQ(test, sim_received(about->type), before);
+	KUNIT_EXPECT_EQ(test, sim_received_all(about->type), before);
 	finish(test, caller);
 }
 
@@ -140,13 +140,13 @@ static void host_without_buffers(struct kunit *test)
 {
 	const struct unposted *about = test->param_value;
 	struct caller *caller = start(test);
-	unsigned int before = sim_received(about->type);
+	unsigned int before = sim_received_all(about->type);
 	u64 mark = sim_log_mark();
 
 	vmbus_deadlines.post = POST_MS;
 	sim_fail_posts(about->type, -EAGAIN, 0);
 	expect_failure(test, caller, -ENOBUFS);
-	KUNIT_EXPECT_EQ(test, sim_received(about->type), before);
+	KUNIT_EXPECT_EQ(test, sim_received_all(about->type), before);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "posting "), 1);
 	sim_fail_posts(0, 0, 1);
 	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
