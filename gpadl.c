@@ -65,10 +65,12 @@ static u64 buffer_pfn(const void *memory, u32 index)
 
 /*
  * Posts the description of the memory: a header with the first page numbers,
- * bodies with the rest. The host answers after the last one.
+ * bodies with the rest. The host answers after the last one. @begun: it was told
+ * of some of the pages, maybe not of all.
  */
 static int post_description(struct vmbus_chan *chan, u32 handle, const void *memory,
-			    u64 (*pfn_of)(const void *memory, u32 index), u32 nr_pages)
+			    u64 (*pfn_of)(const void *memory, u32 index), u32 nr_pages,
+			    bool *begun)
 {
 	u64 raw[HV_MESSAGE_PAYLOAD_QWORD_COUNT] = { 0 };
 	struct vmbus_gpadl_header *header = (void *)raw;
@@ -86,6 +88,7 @@ static int post_description(struct vmbus_chan *chan, u32 handle, const void *mem
 	for (i = 0; i < now; i++)
 		header->pfn[i] = pfn_of(memory, i);
 	err = vmbus_post(raw, struct_size(header, pfn, now));
+	*begun = !err;
 
 	for (done = now; !err && done < nr_pages; done += now) {
 		now = min_t(u32, nr_pages - done, VMBUS_GPADL_BODY_PFNS);
@@ -119,6 +122,7 @@ static int create(struct vmbus_chan *chan, const void *memory,
 		  u64 (*pfn_of)(const void *memory, u32 index), u32 nr_pages, u32 *handle)
 {
 	struct vmbus_request req;
+	bool begun;
 	int err;
 
 	*handle = 0;
@@ -137,11 +141,12 @@ static int create(struct vmbus_chan *chan, const void *memory,
 		*handle = 0;
 		return -ENODEV;
 	}
-	err = post_description(chan, *handle, memory, pfn_of, nr_pages);
+	err = post_description(chan, *handle, memory, pfn_of, nr_pages, &begun);
 	if (err) {
-		/* The host uses nothing before the description is complete. */
 		vmbus_request_abort(&req);
-		*handle = 0;
+		/* A host that knows some of the pages may look at them. */
+		if (!begun)
+			*handle = 0;
 		return err;
 	}
 	err = vmbus_request_wait(&req, vmbus_deadlines.request);
