@@ -345,8 +345,15 @@ static void flood_by_iterator(void *context)
 	struct vmpacket_descriptor *desc;
 	struct flood *flood = context;
 
-	foreach_vmbus_pkt(desc, flood->ch)
-		note_packet(flood, *(u64 *)hv_pkt_data(desc), desc->trans_id);
+	/*
+	 * The room goes back after the last look for packets: until then the host
+	 * does not interrupt. In mode BATCHED the driver looks again.
+	 */
+	do {
+		foreach_vmbus_pkt(desc, flood->ch)
+			note_packet(flood, *(u64 *)hv_pkt_data(desc), desc->trans_id);
+	} while (flood->ch->callback_mode != HV_CALL_BATCHED &&
+		 hv_get_bytes_to_read(&flood->ch->inbound));
 }
 
 struct reader {
