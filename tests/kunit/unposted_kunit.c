@@ -104,6 +104,15 @@ static struct caller *start(struct kunit *test)
 	return caller;
 }
 
+/* The kernel lets 10 lines of a kind pass in 5 s: wait before one is left out. */
+static void spare_the_limit(void)
+{
+	static unsigned int cases;
+
+	if (cases++ % 4 == 0)
+		msleep(5100);
+}
+
 static void expect_failure(struct kunit *test, struct caller *caller, int error)
 {
 	const struct unposted *about = test->param_value;
@@ -141,8 +150,10 @@ static void host_without_buffers(struct kunit *test)
 	const struct unposted *about = test->param_value;
 	struct caller *caller = start(test);
 	unsigned int before = sim_received_all(about->type);
-	u64 mark = sim_log_mark();
+	u64 mark;
 
+	spare_the_limit();
+	mark = sim_log_mark();
 	vmbus_deadlines.post = POST_MS;
 	sim_fail_posts(about->type, -EAGAIN, 0);
 	expect_failure(test, caller, -ENOBUFS);
