@@ -7,6 +7,8 @@ import re
 from .guest import BAD, Guest
 
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
+# 6.1.192 itself: the reason is lost when a driver comes while a device is being added, whatever the bus.
+KERNELS_OWN = re.compile("device_set_deferred_probe_reason")
 
 
 def forget_leaks(guest: Guest) -> None:
@@ -17,7 +19,8 @@ def forget_leaks(guest: Guest) -> None:
 def leaks(guest: Guest) -> str:
     """What kmemleak reports. An object counts once it is old enough (5 s) and two scans missed it."""
     guest.sh(f"sleep 6; echo scan >{KMEMLEAK}; sleep 1; echo scan >{KMEMLEAK}", 300)
-    return guest.sh(f"cat {KMEMLEAK}")
+    found = re.split(r"(?m)^(?=unreferenced object)", guest.sh(f"cat {KMEMLEAK}"))
+    return "".join(leak for leak in found if not KERNELS_OWN.search(leak))
 
 
 def lockdep_is_on(guest: Guest) -> bool:
