@@ -140,7 +140,7 @@ static void lingering(void *context)
 
 	if (atomic_inc_return(&watch->running) != 1)
 		atomic_inc(&watch->overlaps);
-	udelay(200);
+	mdelay(1);
 	atomic_dec(&watch->running);
 	atomic_inc(&watch->guest.callbacks);
 }

@@ -84,13 +84,17 @@ static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
 /* int should_failslab(struct kmem_cache *, gfp_t) */
 static int on_slab(struct kprobe *kp, struct pt_regs *regs)
 {
-	return maybe_fail(kp, regs, regs_get_kernel_argument(regs, 1), -ENOMEM);
+	gfp_t gfp = (__force gfp_t)regs_get_kernel_argument(regs, 1);
+
+	return maybe_fail(kp, regs, gfp, -ENOMEM);
 }
 
 /* bool should_fail_alloc_page(gfp_t, unsigned int) */
 static int on_pages(struct kprobe *kp, struct pt_regs *regs)
 {
-	return maybe_fail(kp, regs, regs_get_kernel_argument(regs, 0), true);
+	gfp_t gfp = (__force gfp_t)regs_get_kernel_argument(regs, 0);
+
+	return maybe_fail(kp, regs, gfp, true);
 }
 
 /* A probe that has this is not optimised, so that it may change where to go on. */

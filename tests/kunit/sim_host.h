@@ -51,7 +51,7 @@ struct sim_vsp {
 };
 
 extern const struct sim_vsp sim_manual;		/* does nothing; the test reads and writes */
-extern const struct sim_vsp sim_echo;		/* inband: sent back; else a completion if asked for */
+extern const struct sim_vsp sim_echo;		/* sent back, or completed if asked for */
 extern const struct sim_vsp sim_complete;	/* a completion for each packet that asks for one */
 extern const struct sim_vsp sim_sink;		/* reads everything, answers nothing */
 extern const struct sim_vsp sim_source;		/* writes source_left packets as room comes */
@@ -228,7 +228,7 @@ void sim_mute(bool mute);		/* deliver, but interrupt nobody */
 void sim_fail_synic_up(unsigned int cpu, int err);
 void sim_fail_attach(int err);
 void sim_use_visibility(bool use);	/* the host has set_visible(); before sim_start() */
-void sim_fail_visible(unsigned int after, bool visible);	/* the nth such call from now on fails */
+void sim_fail_visible(unsigned int after, bool visible);	/* the nth call */
 unsigned long sim_visible_pages(void);
 
 /* ---- messages and events ---- */

@@ -91,6 +91,7 @@ static void publish_read(struct sim_chan *chan, u32 new)
 	u32 old = ring->pos, in, wanted, before, after;
 
 	ring->pos = new;
+	/* Pairs with the guest's look at the room: what it overwrites was read. */
 	smp_store_release(&ring->header->out, new);
 	/* Pairs with the guest's barrier between pending_send and its second look. */
 	smp_mb();
@@ -171,6 +172,7 @@ static int write_packet(struct sim_chan *chan, const struct sim_packet_header *h
 	put(ring, at + sizeof(*header) + ext_len, payload, len);
 	put(ring, at + header->len8 * 8, &trailer, sizeof(trailer));
 	ring->pos = (at + total) % ring->size;
+	/* Pairs with the guest's acquire: the packet comes before the index. */
 	smp_store_release(&ring->header->in, ring->pos);
 	chan->packets_out++;
 	/* Pairs with the guest's barrier between unmasking and its second look. */
