@@ -89,20 +89,31 @@ static void kind_name(const struct kind *kind, char *desc)
 
 KUNIT_ARRAY_PARAM(kinds, kinds, kind_name);
 
-/* A driver waits for devices. What fails from here on must not abort the case. */
-static void start(struct kunit *test, enum probe_type type)
+static void start_host(struct kunit *test)
 {
 	memset(probes, 0, sizeof(probes));
 	nr_probes = 0;
+	sim_use_visibility(true);
+	sim_start_ok(test, V5_3);
+}
+
+/* What fails from here on must not abort the case. */
+static void start_driver(struct kunit *test, enum probe_type type)
+{
 	memset(&driver, 0, sizeof(driver));
 	driver.name = "kunit_vsc";
 	driver.id_table = guest_ids;
 	driver.probe = guest_probe;
 	driver.remove = guest_remove;
 	driver.driver.probe_type = type;
-	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
 	KUNIT_ASSERT_EQ(test, vmbus_driver_register(&driver), 0);
+}
+
+/* A driver that waits for devices. */
+static void start(struct kunit *test, enum probe_type type)
+{
+	start_host(test);
+	start_driver(test, type);
 }
 
 static void stop(struct kunit *test)
@@ -216,16 +227,22 @@ static int unregister(void *unused)
 	return 0;
 }
 
+/*
+ * The device is there before the driver: a driver that goes while a new device
+ * goes through the list of drivers is freed too early by the driver core
+ * (klist_release() of 6.1 writes to it after it has woken who frees it).
+ */
 static void module_goes_while_a_probe_hangs(struct kunit *test)
 {
-	const struct kind *kind = test->param_value;
 	struct guest_call *call;
 	struct probe *dead;
 	ktime_t begin;
 
-	vmbus_deadlines.request = DEADLINE_MS;
-	start(test, kind->type);
+	start_host(test);
 	dead = add_device(test, SIM_OPEN, SIM_IGNORE);
+	sim_guest_channel(test, dead->guest->host);
+	vmbus_deadlines.request = DEADLINE_MS;
+	start_driver(test, PROBE_PREFER_ASYNCHRONOUS);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&dead->begun)));
 	call = guest_call_begin(test, unregister, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(guest_call_ended(call)));
@@ -261,7 +278,7 @@ static struct kunit_case probe_cases[] = {
 	KUNIT_CASE_PARAM(dead_device_delays_others, kinds_gen_params),
 	KUNIT_CASE(asynchronous_probes_wait_for_nobody),
 	KUNIT_CASE_PARAM(rescind_ends_a_hanging_probe, kinds_gen_params),
-	KUNIT_CASE_PARAM(module_goes_while_a_probe_hangs, kinds_gen_params),
+	KUNIT_CASE(module_goes_while_a_probe_hangs),
 	KUNIT_CASE(remove_hangs_once),
 	{}
 };
