@@ -212,10 +212,12 @@ static void send_junk(const struct hostile_kind *kind)
 
 	kind->make(&junk);
 	tame(&junk);
-	/* Some say that they are longer than a message can be, or no VMBus message. */
+	/*
+	 * Some say that they are longer than a message can be, or no VMBus message;
+	 * none that it is no message at all (0), which no hypervisor could deliver.
+	 */
 	if (!roll(64))
-		sim_send_raw(roll(nr_cpu_ids), roll(4), roll(256), junk.bytes,
-			     junk.len);
+		sim_send_raw(roll(nr_cpu_ids), 1 + roll(3), roll(256), junk.bytes, junk.len);
 	else
 		sim_send(junk.bytes, junk.len);
 }
