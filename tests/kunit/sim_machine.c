@@ -441,36 +441,23 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 	return err;
 }
 
-static const struct vmbus_host_ops plain_ops = {
-	.name = "simulated host",
-	.attach = attach,
-	.detach = detach,
-	.synic_up = synic_up,
-	.synic_down = synic_down,
-	.post_message = post_message,
-	.signal_event = signal_event,
-	.message_done = message_done,
-	.timer_expired = timer_expired,
-	.vp_index = vp_index,
-};
-
-static const struct vmbus_host_ops visible_ops = {
-	.name = "simulated host of private memory",
-	.attach = attach,
-	.detach = detach,
-	.synic_up = synic_up,
-	.synic_down = synic_down,
-	.post_message = post_message,
-	.signal_event = signal_event,
-	.message_done = message_done,
-	.timer_expired = timer_expired,
-	.vp_index = vp_index,
-	.set_visible = set_visible,
-};
-
 const struct vmbus_host_ops *sim_ops(void)
 {
-	return machine.visible ? &visible_ops : &plain_ops;
+	static struct vmbus_host_ops ops = {
+		.name = "simulated host",
+		.attach = attach,
+		.detach = detach,
+		.synic_up = synic_up,
+		.synic_down = synic_down,
+		.post_message = post_message,
+		.signal_event = signal_event,
+		.message_done = message_done,
+		.timer_expired = timer_expired,
+		.vp_index = vp_index,
+	};
+
+	ops.set_visible = machine.visible ? set_visible : NULL;
+	return &ops;
 }
 
 /* ---- the host's thread ---- */
