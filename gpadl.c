@@ -292,7 +292,7 @@ EXPORT_SYMBOL_GPL(vmbus_teardown_gpadl);
 
 /**
  * vmbus_pages_free() - free pages that no host uses
- * @pages: kvmalloc'ed array of single pages, NULL entries are fine; freed too
+ * @pages: kvmalloc'ed array of single pages, freed too
  * @nr_pages: entries
  *
  * Context: process, sleeps. A page that cannot be hidden from the host again
@@ -303,8 +303,6 @@ void vmbus_pages_free(struct page **pages, u32 nr_pages)
 	u32 i, leaked = 0;
 
 	for (i = 0; i < nr_pages; i++) {
-		if (!pages[i])
-			continue;
 		if (set_visible(page_address(pages[i]), 1, false))
 			leaked++;
 		else
