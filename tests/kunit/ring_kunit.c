@@ -502,6 +502,21 @@ static void closed_channel(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_signals(guest->host), 0);
 }
 
+/* Panic code asks before it sends. */
+static void send_lock_shows(struct kunit *test)
+{
+	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
+	unsigned long flags;
+	bool busy;
+
+	KUNIT_EXPECT_FALSE(test, hv_ringbuffer_spinlock_busy(guest->ch));
+	spin_lock_irqsave(&guest->ch->outbound.ring_lock, flags);
+	busy = hv_ringbuffer_spinlock_busy(guest->ch);
+	spin_unlock_irqrestore(&guest->ch->outbound.ring_lock, flags);
+	KUNIT_EXPECT_TRUE(test, busy);
+	KUNIT_EXPECT_FALSE(test, hv_ringbuffer_spinlock_busy(guest->ch));
+}
+
 static void rescinded_channel(struct kunit *test)
 {
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
@@ -607,6 +622,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(iterates_in_parts),
 	KUNIT_CASE(iterator_clamps),
 	KUNIT_CASE(closed_channel),
+	KUNIT_CASE(send_lock_shows),
 	KUNIT_CASE(rescinded_channel),
 	KUNIT_CASE(request_ids),
 	KUNIT_CASE(request_ids_and_full_ring),
