@@ -11,9 +11,9 @@ mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose host /h
 mount -t proc proc /host/proc
 mount -t sysfs sys /host/sys
 mount -t devtmpfs dev /host/dev
-mount -t tmpfs tmp /host/tmp
-mkdir /host/tmp/run
-mount -t 9p -o rw,trans=virtio,version=9p2000.L,msize=262144,cache=none run /host/tmp/run || exec poweroff -f
+# The one place that can be written to and hides nothing: kernels and modules may be anywhere, also below /tmp.
+mkdir /host/dev/run
+mount -t 9p -o rw,trans=virtio,version=9p2000.L,msize=262144,cache=none run /host/dev/run || exec poweroff -f
 ip link set lo up 2>/dev/null
 
 # The ports are named for the order in which devices were found: give them their own names, in L2's /dev too.
@@ -27,12 +27,12 @@ while read -r verb run; do
 	start)
 		# Its own shell writes its pid, so that stop hits this QEMU and no other.
 		(
-			chroot /host /bin/sh -c "cd /tmp/run/$run && echo \$\$ >pid && exec sh ./qemu.sh" >/dev/null 2>&1
+			chroot /host /bin/sh -c "cd /dev/run/$run && echo \$\$ >pid && exec sh ./qemu.sh" >/dev/null 2>&1
 			echo "ended $run $?" >&3
 		) &
 		;;
 	stop)
-		kill -9 "$(cat "/host/tmp/run/$run/pid")"
+		kill -9 "$(cat "/host/dev/run/$run/pid")"
 		;;
 	quit)
 		poweroff -f

@@ -41,7 +41,10 @@ class Stream:
         while True:
             left = deadline - time.monotonic()
             if select.select([self._sock], [], [], max(0.0, min(left, 0.5)))[0]:
-                data = self._sock.recv(65536)
+                try:
+                    data = self._sock.recv(65536)
+                except OSError as error:
+                    raise Lost(f"cannot receive: {error}") from error
                 if not data:
                     raise Lost("the stream was closed")
                 self._buffer += data

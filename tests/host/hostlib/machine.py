@@ -109,7 +109,7 @@ class Machine:
             raise BootLost(f"L1: {lost}") from lost
 
     def new_run(self) -> Path:
-        """A directory for the next L2, which L1 sees as /tmp/run/NAME."""
+        """A directory for the next L2, which L1 sees as /dev/run/NAME."""
         self._runs += 1
         path = self.dir / str(self._runs)
         path.mkdir()
