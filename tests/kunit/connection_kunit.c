@@ -199,8 +199,6 @@ static void old_hosts_answer_briefly(struct kunit *test)
 	const struct sim_version *version = test->param_value;
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
 
-	if (version->version >= SIM_V(5, 0))
-		kunit_skip(test, "needs the connection id");
 	sim_short_version_response(12);
 	sim_start_ok(test, version->version);
 	works(test, chan);
@@ -389,7 +387,7 @@ static struct kunit_case connection_cases[] = {
 	KUNIT_CASE_PARAM(max_version_is_any_number, maxima_gen_params),
 	KUNIT_CASE_PARAM(lacks_contact_port, sim_versions_gen_params),
 	KUNIT_CASE_PARAM(start_fails, contacts_gen_params),
-	KUNIT_CASE_PARAM(old_hosts_answer_briefly, sim_versions_gen_params),
+	KUNIT_CASE_PARAM(old_hosts_answer_briefly, sim_old_versions_gen_params),
 	KUNIT_CASE(version_response_comes_late),
 	KUNIT_CASE(version_response_comes_twice),
 	KUNIT_CASE_PARAM(post_fails, posts_gen_params),

@@ -45,6 +45,13 @@ const void *sim_versions_gen_params(const void *prev, char *desc)
 	return next;
 }
 
+const void *sim_old_versions_gen_params(const void *prev, char *desc)
+{
+	const struct sim_version *next = sim_versions_gen_params(prev, desc);
+
+	return next && next->version < SIM_V(5, 0) ? next : NULL;
+}
+
 const guid_t sim_type_plain = GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27,
 					0xa6, 0x1c, 0x76, 0x84);
 const guid_t sim_type_perf = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
