@@ -4,7 +4,8 @@
  *
  * Actions: senders are serialised by the outbound ring's lock. A channel has
  * one receiver, chosen by the VSC: its callback, a NAPI poll, a task. The VSC
- * stops both before it closes the channel.
+ * stops it before it closes the channel. Senders may go on, since who closes a
+ * primary closes its sub-channels: they look for the ring under its lock.
  */
 #include <linux/kernel.h>
 #include <linux/interrupt.h>
@@ -109,11 +110,15 @@ static __always_inline int send(struct vmbus_channel *ch, const struct packet *p
 	if (unlikely(packet->len > U16_MAX * sizeof(u64) ||
 		     total > U16_MAX * sizeof(u64)))
 		return -EINVAL;
-	if (unlikely(READ_ONCE(ch->rescind) || !ch->outbound.ring_buffer))
+	if (unlikely(READ_ONCE(ch->rescind)))
 		return -ENODEV;
 
 	/* ring.pml: ring_lock */
 	spin_lock_irqsave(&ch->outbound.ring_lock, flags);
+	if (unlikely(!ch->outbound.ring_buffer)) {
+		err = -ENODEV;
+		goto unlock;
+	}
 	desc = vmbus_ring_reserve(&chan->tx, total);
 	if (IS_ERR(desc)) {
 		err = send_failed(chan, PTR_ERR(desc), total);

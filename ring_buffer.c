@@ -123,24 +123,32 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 	info->priv_read_index = 0;
 	info->pkt_buffer = pkt_buffer;
 	info->pkt_buffer_size = pkt_buffer_size;
+	/* From here on senders use it. */
+	spin_lock_irq(&info->ring_lock);
 	info->ring_buffer = shared;
+	spin_unlock_irq(&info->ring_lock);
 	mutex_unlock(&info->ring_buffer_mutex);
 	return 0;
 }
 
 /**
  * vmbus_ring_unmap() - undo vmbus_ring_map()
- * @ring: ring that nobody reads or writes any more; may be unmapped already
+ * @ring: ring that nobody reads any more; may be unmapped already. Senders find
+ *	that it is gone
  *
  * Context: process, sleeps.
  */
 void vmbus_ring_unmap(struct vmbus_ring *ring)
 {
 	struct hv_ring_buffer_info *info = ring->info;
+	struct hv_ring_buffer *shared;
 
 	mutex_lock(&info->ring_buffer_mutex);
-	vunmap(info->ring_buffer);
+	spin_lock_irq(&info->ring_lock);
+	shared = info->ring_buffer;
 	info->ring_buffer = NULL;
+	spin_unlock_irq(&info->ring_lock);
+	vunmap(shared);
 	kvfree(info->pkt_buffer);
 	info->pkt_buffer = NULL;
 	mutex_unlock(&info->ring_buffer_mutex);

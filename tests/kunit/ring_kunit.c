@@ -6,6 +6,7 @@
 #include <linux/string.h>
 
 #include "../../include/vmbus_private.h"
+#include "call.h"
 #include "rings.h"
 #include "suites.h"
 
@@ -517,6 +518,51 @@ static void send_lock_shows(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hv_ringbuffer_spinlock_busy(guest->ch));
 }
 
+struct sending {
+	struct guest_chan *guest;
+	unsigned int sent;
+	bool stop;
+};
+
+static int send_all_the_time(void *context)
+{
+	struct sending *sending = context;
+	int err = 0;
+
+	while (!READ_ONCE(sending->stop) && (!err || err == -EAGAIN || err == -ENODEV)) {
+		err = guest_send(sending->guest, "", 1, 1);
+		sending->sent += !err;
+		cond_resched();
+	}
+	return READ_ONCE(sending->stop) ? 0 : err;
+}
+
+/* As a primary closes its sub-channels, whoever sends there. */
+static void closes_under_senders(struct kunit *test)
+{
+	struct sending *sending = kunit_kcalloc(test, 2, sizeof(*sending), GFP_KERNEL);
+	struct guest_chan *guest = ring_open(test, &sim_sink, RING_SMALLEST);
+	struct guest_call *senders[2];
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, sending);
+	for (i = 0; i < ARRAY_SIZE(senders); i++) {
+		sending[i].guest = guest;
+		senders[i] = guest_call_begin(test, send_all_the_time, &sending[i]);
+	}
+	for (i = 0; i < 50; i++) {
+		usleep_range(1000, 3000);
+		vmbus_close(guest->ch);
+		KUNIT_EXPECT_EQ(test, guest_send(guest, "", 1, 1), -ENODEV);
+		KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(senders); i++) {
+		WRITE_ONCE(sending[i].stop, true);
+		KUNIT_EXPECT_EQ(test, guest_call_end(senders[i]), 0);
+		KUNIT_EXPECT_GT(test, sending[i].sent, 0);
+	}
+}
+
 static void rescinded_channel(struct kunit *test)
 {
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
@@ -623,6 +669,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(iterator_clamps),
 	KUNIT_CASE(closed_channel),
 	KUNIT_CASE(send_lock_shows),
+	KUNIT_CASE(closes_under_senders),
 	KUNIT_CASE(rescinded_channel),
 	KUNIT_CASE(request_ids),
 	KUNIT_CASE(request_ids_and_full_ring),

@@ -257,6 +257,16 @@ static inline void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
 	fuzz_release(&lock->held);
 }
 
+static inline void spin_lock_irq(spinlock_t *lock)
+{
+	fuzz_acquire(&lock->held);
+}
+
+static inline void spin_unlock_irq(spinlock_t *lock)
+{
+	fuzz_release(&lock->held);
+}
+
 static inline void lockdep_assert_held(const spinlock_t *lock)
 {
 	if (!lock->held)
