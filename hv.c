@@ -19,6 +19,7 @@
 #include <asm/mshyperv.h>
 
 #include "include/vmbus_host.h"
+#include "include/vmbus_slot.h"
 #include "include/vmbus_wire.h"
 
 #undef pr_fmt
@@ -179,13 +180,14 @@ static void synic_down(unsigned int cpu)
 
 static void message_done(struct hv_message *message, u32 type)
 {
-	vmbus_signal_eom(message, type);
+	if (vmbus_slot_free(message, type))
+		hv_set_msr(HV_MSR_EOM, 0);
 }
 
 static void timer_expired(struct hv_message *message)
 {
 	hv_stimer0_isr();
-	vmbus_signal_eom(message, HVMSG_TIMER_EXPIRED);
+	message_done(message, HVMSG_TIMER_EXPIRED);
 }
 
 static u32 vp_index(unsigned int cpu)

@@ -17,6 +17,7 @@
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define hv_get_msr		hv_get_register
 #define hv_set_msr		hv_set_register
+#define HV_MSR_EOM		HV_REGISTER_EOM
 #define HV_MSR_SCONTROL		HV_REGISTER_SCONTROL
 #define HV_MSR_SIEFP		HV_REGISTER_SIEFP
 #define HV_MSR_SIMP		HV_REGISTER_SIMP

@@ -6,12 +6,14 @@
  * the malformed ones had none: nothing ends, appears or goes, their slots are
  * free again, a device next to them works.
  */
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 
 #include "call.h"
 #include "guest.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
+#include "../../include/vmbus_slot.h"
 
 #define NEWEST		SIM_V(5, 3)
 
@@ -609,6 +611,61 @@ static void work_leaves_timer_messages(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, guest_echoes(good));
 }
 
+static u64 slot_state(u32 type, bool pending)
+{
+	return type | (u64)SIM_PAYLOAD << 32 | (u64)pending << 40;
+}
+
+static void freed_slots_say_who_waits(struct kunit *test)
+{
+	struct hv_message *slot = kunit_kzalloc(test, sizeof(*slot), GFP_KERNEL);
+	u64 *state = (u64 *)slot;
+	unsigned int pending;
+
+	KUNIT_ASSERT_NOT_NULL(test, slot);
+	for (pending = 0; pending < 2; pending++) {
+		*state = slot_state(SYNIC_VMBUS, pending);
+		KUNIT_EXPECT_FALSE(test, vmbus_slot_free(slot, SYNIC_TIMER));
+		KUNIT_EXPECT_EQ(test, *state, slot_state(SYNIC_VMBUS, pending));
+		KUNIT_EXPECT_EQ(test, vmbus_slot_free(slot, SYNIC_VMBUS), pending);
+		KUNIT_EXPECT_EQ(test, *state, slot_state(0, pending));
+		KUNIT_EXPECT_FALSE(test, vmbus_slot_free(slot, SYNIC_VMBUS));
+	}
+}
+
+/* The slot's other source: a message of its own as soon as the slot is free. */
+static int refill(void *slot)
+{
+	while (!kthread_should_stop()) {
+		if (!READ_ONCE(*(u32 *)slot))
+			WRITE_ONCE(*(u64 *)slot, slot_state(SYNIC_TIMER, false));
+		cond_resched();
+	}
+	return 0;
+}
+
+static void refilled_slots_say_who_waits(struct kunit *test)
+{
+	struct hv_message *slot = kunit_kzalloc(test, sizeof(*slot), GFP_KERNEL);
+	unsigned long end = jiffies + msecs_to_jiffies(5000);
+	unsigned int round, lost = 0;
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(test, slot);
+	WRITE_ONCE(*(u64 *)slot, slot_state(SYNIC_TIMER, false));
+	task = kthread_run(refill, slot, "refill");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (round = 0; round < 200000 && time_before(jiffies, end); round++) {
+		WRITE_ONCE(*(u64 *)slot, slot_state(SYNIC_VMBUS, true));
+		lost += !vmbus_slot_free(slot, SYNIC_VMBUS);
+		while (READ_ONCE(slot->header.message_type) != SYNIC_TIMER)
+			cond_resched();
+	}
+	kthread_stop(task);
+	kunit_info(test, "%u rounds\n", round);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+}
+
 /* A host that talks nonsense all the time must not fill the log. */
 static void log_is_rate_limited(struct kunit *test)
 {
@@ -657,6 +714,8 @@ static struct kunit_case message_cases[] = {
 	KUNIT_CASE(other_synic_messages_are_only_freed),
 	KUNIT_CASE(timer_messages_go_to_the_timer),
 	KUNIT_CASE(work_leaves_timer_messages),
+	KUNIT_CASE(freed_slots_say_who_waits),
+	KUNIT_CASE(refilled_slots_say_who_waits),
 	KUNIT_CASE(log_is_rate_limited),
 	{}
 };
