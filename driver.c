@@ -237,3 +237,7 @@ void vmbus_driver_unregister(struct hv_driver *hv_driver)
 	INIT_LIST_HEAD(&hv_driver->dynids.list);
 }
 EXPORT_SYMBOL_GPL(vmbus_driver_unregister);
+
+/* Of mmio.c: here, because CRCs follow from this file's includes. */
+EXPORT_SYMBOL_GPL(vmbus_allocate_mmio);
+EXPORT_SYMBOL_GPL(vmbus_free_mmio);
