@@ -3,7 +3,7 @@
 import re
 
 from hostlib.guest import Guest
-from hostlib.testing import case, note
+from hostlib.testing import OURS, case, note
 
 # hv_balloon cannot be removed once loaded, so that these cases come before those that load it.
 FOOTPRINT = ("ls /sys/module /sys/bus /sys/bus/acpi/drivers /sys/kernel/debug /sys/kernel/tracing/events; "
@@ -50,6 +50,21 @@ def difference(before: str, after: str) -> str:
     """Lines that came and went, for a failure's text."""
     old, new = before.splitlines(), after.splitlines()
     return "\n".join([f"- {line}" for line in old if line not in new] + [f"+ {line}" for line in new if line not in old])
+
+
+def windows(guest: Guest) -> list[str]:
+    """What the log has behind "hv_mmio=", each time that a root device was bound."""
+    return re.findall(r"hv_vmbus: hv_mmio=(.*)$", guest.dmesg(), re.M)
+
+
+@case(drivers=(OURS,))
+def finds_no_windows(guest: Guest) -> None:
+    """QEMU's VMBus device, just below the system bus, has no windows, and there is no display: the log says so."""
+    guest.load("hv_vmbus")
+    assert guest.sh("cat /sys/bus/acpi/devices/VMBUS*/path") == r"\_SB_.VMBS"
+    found = windows(guest)
+    assert found and set(found) == {"(null),(null) fb=(null)"}, found
+    assert "_CCA" not in guest.dmesg()
 
 
 @case()
