@@ -561,6 +561,34 @@ static void handle_released(const struct sim_post *post)
 	sim_free_gpadls_of(chan->relid);
 }
 
+static void handle_tl_connect(const struct sim_post *post)
+{
+	const struct sim_msg_tl_connect *msg = (const void *)post->payload;
+	struct sim_msg_tl_result reply = {
+		.header.type = SIM_TL_RESULT,
+		.status = STATUS_FAILED,
+	};
+	guid_t endpoint, service;
+
+	if (post->len != sizeof(*msg) || host.version < SIM_V(4, 0)) {
+		sim_violation("TL_CONNECT_REQUEST of %u bytes at version 0x%x", post->len,
+			      host.version);
+		return;
+	}
+	if (is(match_rule(SIM_TL_CONNECT, NULL), SIM_IGNORE))
+		return;
+	memcpy(&endpoint, msg->endpoint, sizeof(endpoint));
+	memcpy(&service, msg->service, sizeof(service));
+	if (host.socket_vsp) {
+		sim_offer_locked(sim_new_socket_locked(&service, &endpoint, host.socket_vsp));
+		return;
+	}
+	memcpy(reply.endpoint, msg->endpoint, sizeof(reply.endpoint));
+	memcpy(reply.service, msg->service, sizeof(reply.service));
+	if (host.version >= SIM_V(4, 1))
+		sim_send(&reply, sizeof(reply));
+}
+
 static void handle_unload(const struct sim_post *post)
 {
 	struct sim_header reply = { .type = SIM_UNLOAD_RESPONSE };
@@ -591,6 +619,7 @@ static const struct {
 	[SIM_CLOSE] = { handle_close },
 	[SIM_MODIFY] = { handle_modify },
 	[SIM_RELID_RELEASED] = { handle_released },
+	[SIM_TL_CONNECT] = { handle_tl_connect },
 	[SIM_UNLOAD] = { handle_unload },
 };
 

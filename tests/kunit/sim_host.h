@@ -71,6 +71,7 @@ struct sim_chan {
 	guid_t instance;
 	u16 sub;
 	u16 flags;
+	bool from_host;		/* a socket's connection that the host has made */
 	bool monitored;
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
@@ -195,11 +196,19 @@ struct sim_chan *sim_add_relid(struct kunit *test, u32 relid, const guid_t *type
 			       const struct sim_vsp *vsp);
 struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary, u16 index,
 			     const struct sim_vsp *vsp);
+/* The host takes sockets' connections with such channels; NULL, as at first: refuses them. */
+void sim_listen(const struct sim_vsp *vsp);
+/* A connection that the host makes to a @service of the guest. */
+struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
+				const struct sim_vsp *vsp);
 /* Prepare without offering; sim_offer() when it is ready. */
 struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 			 const struct sim_vsp *vsp);
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp);
+/* Of a connection that the guest has asked for. */
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       const struct sim_vsp *vsp);
 void sim_offer(struct sim_chan *chan);
 void sim_offer_locked(struct sim_chan *chan);
 void sim_rescind(struct sim_chan *chan);

@@ -66,6 +66,7 @@ struct sim_state {
 	struct sim_monitor_page *monitor;	/* guest to host */
 	u32 unloaded_version;
 	unsigned int triggers[SIM_RELIDS];
+	const struct sim_vsp *socket_vsp;	/* NULL: connections are refused */
 	bool running;
 	bool allow_violations, allow_no_unload;
 	unsigned int violations;
