@@ -31,8 +31,9 @@ class Setup:
 
     kernel: str = "6.1"
     modules: tuple[str, ...] = ("hv_balloon", "hv_utils")
-    # What Environment.boot() adds: "test-modules" (of tests/guest), "stock" (the distribution's driver as /m/stock.ko),
-    # "kexec" (the program, the kernel, and an image for its next life).
+    # What Environment.boot() adds: "vscs" (all of the kernel's modules that need hv_vmbus), "test-modules" (of
+    # tests/guest), "stock" (the distribution's driver as /m/stock.ko), "kexec" (the program, the kernel, and an image
+    # for its next life).
     extras: tuple[str, ...] = ()
     extra_modules: tuple[Path, ...] = ()
     files: tuple[tuple[str, Path], ...] = ()
@@ -102,9 +103,17 @@ class Guest:
         if self.loaded(name):
             self.sh(f"rmmod {name}")
 
-    def dmesg(self) -> str:
-        """The guest's kernel log."""
-        return self.sh("dmesg")
+    def dmesg(self, pattern: str = "") -> str:
+        """The guest's kernel log, or its lines that match. All of it takes seconds to come."""
+        return self.sh(f"dmesg | grep -E '{pattern}' || true")
+
+    def log_mark(self) -> int:
+        """The present end of the kernel log."""
+        return int(self.sh("dmesg | wc -l"))
+
+    def log_since(self, mark: int) -> str:
+        """The kernel log from mark on."""
+        return self.sh(f"dmesg | tail -n +{mark + 1}")
 
     # -- the host's side --
 
@@ -211,7 +220,7 @@ def _common(setup: Setup, initrd: str, kernel: Kernel, console: str) -> list[str
     append = (f"console=ttyS0 panic=-1 oops=panic sysctl.kernel.watchdog_thresh=60 "
               f"rcupdate.rcu_cpu_stall_timeout=120 {QUIET} {setup.append}")
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-smp", str(setup.smp), "-m",
-            str(setup.memory), "-kernel", str(kernel.vmlinuz.resolve()), "-initrd", initrd, "-append", append.strip(),
+            str(setup.memory), "-kernel", str(kernel.image.resolve()), "-initrd", initrd, "-append", append.strip(),
             "-serial", f"file:{console}"]
     return argv + ([] if setup.reboots else ["-no-reboot"]) + list(setup.qemu)
 
