@@ -61,4 +61,11 @@
 #define VMBUS_CORE_OVERRIDE	0
 #endif
 
+/* 6.12: the bus has the ring files, which uio_hv_generic asks for; before, uio made them. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_RING_FILE_EXPORTS	0
+#else
+#define VMBUS_RING_FILE_EXPORTS	1
+#endif
+
 #endif /* _VMBUS_COMPAT_H */

@@ -13,7 +13,7 @@ const u32 driver_owns = offsetof(struct hv_ring_buffer, write_index);
 struct vmbus_conn vmbus_conn;
 
 static struct vmbus_chan chan;
-static struct vmbus_monitor_page monitor;
+static struct hv_monitor_page monitor;
 static u32 nr_pages;
 static unsigned int signals;
 static bool is_open;
