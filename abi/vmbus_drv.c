@@ -46,3 +46,5 @@ EXPORT_SYMBOL_GPL(hv_remove_ring_sysfs);
 EXPORT_SYMBOL_GPL(__vmbus_driver_register);
 EXPORT_SYMBOL_GPL(vmbus_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_driver_unregister);
+EXPORT_SYMBOL_GPL(vmbus_allocate_mmio);
+EXPORT_SYMBOL_GPL(vmbus_free_mmio);

@@ -71,7 +71,7 @@ struct vmbus_connection {
 	void *recv_int_page;
 	struct hv_monitor_page *monitor_pages[2];
 	struct list_head chn_msg_list;
-	spinlock_t channelmsg_lock;
+	spinlock_t channelmsg_lock;	/* unused */
 	struct list_head chn_list;
 	struct mutex channel_mutex;	/* lists of channels, CPU spreading */
 	struct vmbus_channel **channels;
