@@ -48,6 +48,8 @@ static void chan_free(struct kref *ref)
 	struct vmbus_chan *chan = container_of(ref, struct vmbus_chan, ref);
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
+	/* A sender may have been slower than who closed the channel. */
+	vmbus_signal_forget(chan);
 	tasklet_kill(&chan->ch.callback_event);
 	mutex_destroy(&chan->sc_mutex);
 	mutex_destroy(&chan->open_mutex);
@@ -187,6 +189,7 @@ void vmbus_chan_init(struct vmbus_chan *chan)
 	spin_lock_init(&ch->sched_lock);
 	spin_lock_init(&ch->requestor.req_lock);
 	tasklet_init(&ch->callback_event, run_callback, (unsigned long)ch);
+	vmbus_signal_init(chan);
 	vmbus_ring_setup(&chan->tx, &ch->outbound);
 	vmbus_ring_setup(&chan->rx, &ch->inbound);
 	ch->max_pkt_size = VMBUS_DEFAULT_MAX_PKT_SIZE;
@@ -602,6 +605,7 @@ static int close_one(struct vmbus_chan *chan)
 	if (err)
 		return err;
 	vmbus_reset_channel_cb(ch);
+	vmbus_signal_forget(chan);
 	err = post_close(chan);
 	/* A closed channel interrupts no CPU. */
 	if (!err)

@@ -83,8 +83,9 @@ static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
 static unsigned int relid_top;
 
 /* Target of the signal static call while no host is set: does nothing. */
-void vmbus_host_no_signal(u64 connection_id)
+int vmbus_host_no_signal(u64 connection_id)
 {
+	return 0;
 }
 
 /**

@@ -81,9 +81,11 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	}
 }
 
-static void signal_event(u64 connection_id)
+static int signal_event(u64 connection_id)
 {
-	hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
+	u64 status = hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
+
+	return likely(hv_result_success(status)) ? 0 : -EIO;
 }
 
 static int alloc_pages_of(struct synic_pages *pages, int node)

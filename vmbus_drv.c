@@ -441,6 +441,7 @@ static void disconnect(void)
 	cpuhp_remove_state(online_state);
 	drain_workqueue(message_wq);
 	vmbus_channels_forget();
+	vmbus_signals_stop();
 	if (confirmed) {
 		vmbus_parked_release(0);
 	} else {

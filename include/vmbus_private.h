@@ -95,6 +95,10 @@ enum vmbus_chan_event {
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
+ *
+ * signal.c's lock protects:
+ * @refused_node: on its list while the host refuses signals for the channel
+ * @refusals: how often in a row
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -124,6 +128,9 @@ struct vmbus_chan {
 	struct kref ref;
 	struct work_struct rescind_work;
 	bool kobj_added;
+
+	struct list_head refused_node;
+	unsigned int refusals;
 };
 
 static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
@@ -274,6 +281,9 @@ int vmbus_requestor_alloc(struct vmbus_requestor *rqstor, u32 size);
 void vmbus_requestor_free(struct vmbus_requestor *rqstor);
 
 /* signal.c */
+void vmbus_signal_init(struct vmbus_chan *chan);
+void vmbus_signal_forget(struct vmbus_chan *chan);
+void vmbus_signals_stop(void);
 void vmbus_rx_report(struct vmbus_chan *chan);
 void vmbus_rx_signal(struct vmbus_chan *chan);
 
