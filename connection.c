@@ -75,6 +75,9 @@ DEFINE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 static DEFINE_SPINLOCK(request_lock);
 static LIST_HEAD(requests);
 
+/* The version asked for last; constant while its request is pending. */
+static u32 asked_version;
+
 /* Somebody took the reply from its slot, maybe not who waits after a crash. */
 static bool unload_answered;
 
@@ -348,6 +351,64 @@ bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id)
 	return found;
 }
 
+/*
+ * What a VERSION_RESPONSE says to @asked_version: 0; -ECONNREFUSED if the host
+ * does not speak it; -EPROTO if it is too short; -ECONNABORTED if it failed.
+ */
+static int version_result(const struct vmbus_message *msg)
+{
+	const struct vmbus_channel_version_response *reply = &msg->version_response;
+
+	if (!reply->version_supported)
+		return -ECONNREFUSED;
+	if (asked_version >= VERSION_WIN10_V5 && msg->len < sizeof(*reply))
+		return -EPROTO;
+	return reply->connection_state == VMBUS_CONNECTION_OK ? 0 : -ECONNABORTED;
+}
+
+/* The host connected: what it sends next counts already. */
+static void connected(const struct vmbus_message *msg)
+{
+	lockdep_assert_held(&request_lock);
+	vmbus_conn.message_connection_id = asked_version >= VERSION_WIN10_V5 ?
+					   msg->version_response.msg_conn_id :
+					   VMBUS_CONN_ID_MESSAGE;
+	vmbus_proto_version = asked_version;
+	/* Not if the machine is on its way down meanwhile. */
+	if (vmbus_conn.state == VMBUS_CONNECTING)
+		vmbus_conn.state = VMBUS_CONNECTED;
+}
+
+/**
+ * vmbus_version_answer() - hand a VERSION_RESPONSE to who awaits it
+ * @msg: validated message
+ *
+ * If the host connected, the connection is up when this returns, not only when
+ * the waiting task comes to run: a host that was saved and restored in between
+ * sends offers right behind, without being asked.
+ *
+ * Context: the message work.
+ * Return: whether anybody waited for it.
+ */
+bool vmbus_version_answer(const struct vmbus_message *msg)
+{
+	struct vmbus_request *req;
+	bool found = false;
+
+	spin_lock(&request_lock);
+	list_for_each_entry(req, &requests, node) {
+		if (req->answer != CHANNELMSG_VERSION_RESPONSE)
+			continue;
+		if (!version_result(msg))
+			connected(msg);
+		request_end(req, msg, 0);
+		found = true;
+		break;
+	}
+	spin_unlock(&request_lock);
+	return found;
+}
+
 /**
  * vmbus_request_cancel() - end every request about a channel
  * @relid: the channel, or 0 for all requests of all channels
@@ -424,7 +485,8 @@ unsigned int vmbus_relid_words(void)
 }
 
 /*
- * One INITIATE_CONTACT. -ECONNREFUSED if the host does not speak @version and
+ * One INITIATE_CONTACT; if it returns 0 the connection is up already.
+ * -ECONNREFUSED if the host does not speak @version and
  * a lower one may be tried; any other error ends the negotiation: a post that
  * failed says nothing about the version.
  */
@@ -437,7 +499,6 @@ static int negotiate(u32 version)
 		.monitor_page1 = virt_to_phys(vmbus_connection.monitor_pages[0]),
 		.monitor_page2 = virt_to_phys(vmbus_connection.monitor_pages[1]),
 	};
-	const struct vmbus_channel_version_response *reply;
 	u32 connection_id = VMBUS_CONN_ID_MESSAGE;
 	struct vmbus_request req;
 	int err;
@@ -449,6 +510,7 @@ static int negotiate(u32 version)
 		msg.interrupt_page = virt_to_phys(vmbus_connection.int_page);
 	}
 
+	asked_version = version;
 	vmbus_request_init(&req, CHANNELMSG_VERSION_RESPONSE, 0, 0);
 	err = vmbus_request_begin(&req);
 	if (err)
@@ -466,22 +528,14 @@ static int negotiate(u32 version)
 	if (err)
 		return err;
 
-	reply = &req.reply.version_response;
-	if (!reply->version_supported)
-		return -ECONNREFUSED;
-	if (version >= VERSION_WIN10_V5 && req.reply.len < sizeof(*reply)) {
+	err = version_result(&req.reply);
+	if (err == -EPROTO)
 		pr_err("VERSION_RESPONSE of %u bytes has no connection id\n", req.reply.len);
-		return -EPROTO;
-	}
-	if (reply->connection_state != VMBUS_CONNECTION_OK) {
+	if (err == -ECONNABORTED)
 		pr_err("host speaks version %u.%u but failed to connect (state %u)\n",
 		       VMBUS_VERSION_MAJOR(version), VMBUS_VERSION_MINOR(version),
-		       reply->connection_state);
-		return -ECONNABORTED;
-	}
-	vmbus_conn.message_connection_id = version >= VERSION_WIN10_V5 ?
-					   reply->msg_conn_id : VMBUS_CONN_ID_MESSAGE;
-	return 0;
+		       req.reply.version_response.connection_state);
+	return err;
 }
 
 static void free_page_shared(void *page)
@@ -561,8 +615,6 @@ int vmbus_connect(u32 max_version)
 			break;
 	}
 	if (!err) {
-		vmbus_proto_version = versions[i];
-		set_state(VMBUS_CONNECTED);
 		pr_info("Vmbus version:%d.%d\n", VMBUS_VERSION_MAJOR(versions[i]),
 			VMBUS_VERSION_MINOR(versions[i]));
 		return 0;

@@ -189,8 +189,9 @@ enum vmbus_conn_state {
 
 /**
  * struct vmbus_conn - the connection to the host
- * @state: written by connect and disconnect, read by anyone
- * @message_connection_id: where to post
+ * @state: VMBUS_CONNECTED is written by the message work, the others by connect
+ *	and disconnect; read by anyone
+ * @message_connection_id: where to post; valid once connected
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
@@ -247,6 +248,7 @@ int vmbus_request_begin(struct vmbus_request *req);
 int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms);
 void vmbus_request_abort(struct vmbus_request *req);
 bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
+bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
