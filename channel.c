@@ -16,6 +16,7 @@
 #include <linux/hyperv.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
@@ -30,7 +31,19 @@
 
 struct vmbus_bus vmbus_bus;
 
-static atomic_t next_openid = ATOMIC_INIT(0);
+static atomic_t next_openid;
+
+/**
+ * vmbus_openid_start() - choose where open ids start
+ *
+ * Anywhere: an answer to a kernel that crashed here may still come.
+ *
+ * Context: process, at start; no channel exists.
+ */
+void vmbus_openid_start(void)
+{
+	atomic_set(&next_openid, get_random_u32());
+}
 
 /**
  * vmbus_chan_open_mutex() - the mutex that serves all channels of a device

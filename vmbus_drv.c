@@ -471,6 +471,8 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	err = vmbus_host->attach(&upcalls);
 	if (err)
 		goto unset_host;
+	vmbus_gpadl_start();
+	vmbus_openid_start();
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;

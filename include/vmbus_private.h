@@ -261,6 +261,7 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* gpadl.c */
+void vmbus_gpadl_start(void);
 int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
 			    u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
@@ -272,6 +273,7 @@ bool vmbus_parked_torndown(u32 handle);
 unsigned long vmbus_parked_leak(void);
 
 /* channel.c */
+void vmbus_openid_start(void);
 void vmbus_chan_init(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
 void vmbus_chan_put(struct vmbus_chan *chan);
