@@ -36,6 +36,15 @@
 #define CRASH_NOTICE_MS		5000
 
 /*
+ * How long a host that watched our pages must have left them alone before they
+ * are somebody else's, how often we look, and when we give up.
+ */
+#define QUIET_MS		100
+#define QUIET_POLL_MS		10
+#define QUIET_DEADLINE_MS	3000
+#define QUIET_PATTERN		0xff
+
+/*
  * Protocol versions that we speak, best first. A host that knows none of them
  * is Windows Server 2008 R2 or older.
  */
@@ -80,6 +89,9 @@ static u32 asked_version;
 
 /* Somebody took the reply from its slot, maybe not who waits after a crash. */
 static bool unload_answered;
+
+/* A channel was offered for which the host looks at pages of the connection. */
+static bool pages_watched;
 
 static DEFINE_SPINLOCK(relid_lock);
 static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
@@ -436,6 +448,9 @@ int vmbus_relid_map(struct vmbus_chan *chan)
 	u32 relid = vmbus_chan_relid(chan);
 	int err = 0;
 
+	if (chan->ch.offermsg.monitor_allocated || !chan->ch.is_dedicated_interrupt)
+		WRITE_ONCE(pages_watched, true);
+
 	spin_lock(&relid_lock);
 	if (rcu_access_pointer(relids[relid])) {
 		err = -EEXIST;
@@ -605,8 +620,9 @@ int vmbus_connect(u32 max_version)
 		return -ENOMEM;
 	}
 
-	unload_answered = false;
 	set_state(VMBUS_CONNECTING);
+	unload_answered = false;
+	pages_watched = false;
 	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] > max_version)
 			continue;
@@ -646,13 +662,69 @@ void vmbus_stop_offers(void)
 	set_state(VMBUS_DISCONNECTING);
 }
 
+static bool pages_untouched(void)
+{
+	return !memchr_inv(vmbus_connection.monitor_pages[0], QUIET_PATTERN, PAGE_SIZE) &&
+	       !memchr_inv(vmbus_connection.monitor_pages[1], QUIET_PATTERN, PAGE_SIZE) &&
+	       !memchr_inv(vmbus_connection.int_page, QUIET_PATTERN, PAGE_SIZE);
+}
+
+static void fill_pages(int value)
+{
+	memset(vmbus_connection.monitor_pages[0], value, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[1], value, PAGE_SIZE);
+	memset(vmbus_connection.int_page, value, PAGE_SIZE);
+}
+
+/*
+ * A host that looks at monitor pages may do so once more after it has confirmed
+ * the unload, and takes back the bits that it finds. So all bits are set, and the
+ * pages are ours until they have stayed so for a while. Returns whether they did.
+ */
+static bool pages_quiet(void)
+{
+	unsigned int waited, quiet = 0;
+
+	if (!READ_ONCE(pages_watched))
+		return true;
+	fill_pages(QUIET_PATTERN);
+	for (waited = 0; waited < QUIET_DEADLINE_MS; waited += QUIET_POLL_MS) {
+		msleep(QUIET_POLL_MS);
+		quiet += QUIET_POLL_MS;
+		if (!pages_untouched()) {
+			fill_pages(QUIET_PATTERN);
+			quiet = 0;
+		} else if (quiet >= QUIET_MS) {
+			fill_pages(0);
+			return true;
+		}
+	}
+	pr_err("the host still writes to its pages %u ms after it confirmed the unload\n", waited);
+	return false;
+}
+
+/* Before 3.0 there is no UNLOAD: the host is never told that we go. */
+static bool can_unload(void)
+{
+	if (vmbus_proto_version >= VERSION_WIN8_1)
+		return true;
+	if (vmbus_proto_version)
+		pr_warn("version %u.%u has no UNLOAD: the host keeps the connection until the next contact\n",
+			VMBUS_VERSION_MAJOR(vmbus_proto_version),
+			VMBUS_VERSION_MINOR(vmbus_proto_version));
+	return false;
+}
+
 /**
  * vmbus_unload() - tell the host that we go
  *
- * The host closes all channels and forgets all memory before it answers.
+ * The host closes all channels and forgets all memory before it answers. If it
+ * watched a page of the connection, this returns only after the host has left
+ * them alone for 100 ms: what comes after us, another owner of the pages or
+ * another kernel, gets no late write.
  *
- * Context: process, sleeps up to vmbus_deadlines.unload.
- * Return: whether the host confirmed.
+ * Context: process, sleeps up to vmbus_deadlines.unload, and 3 s.
+ * Return: whether the host confirmed, and writes to no page any more.
  */
 bool vmbus_unload(void)
 {
@@ -671,7 +743,7 @@ bool vmbus_unload(void)
 	}
 	set_state(VMBUS_DISCONNECTED);
 	vmbus_request_cancel(0, -ESHUTDOWN);
-	return !err;
+	return !err && pages_quiet();
 }
 
 /**
@@ -686,7 +758,7 @@ void vmbus_disconnect(bool confirmed)
 	if (confirmed)
 		free_shared_pages();
 	else
-		pr_err("host did not confirm the unload: leaking 3 pages it may still use\n");
+		pr_err("leaking 3 pages of a connection that the host may still use\n");
 }
 
 /* Frees the slot of any CPU that holds a message; true for UNLOAD_RESPONSE. */
