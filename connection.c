@@ -735,8 +735,7 @@ bool vmbus_unload(void)
 	int err = -EPROTONOSUPPORT;
 
 	set_state(VMBUS_DISCONNECTING);
-	/* Before 3.0 there is no such message: the host is never told. */
-	if (vmbus_proto_version >= VERSION_WIN8_1) {
+	if (can_unload()) {
 		vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
 		err = vmbus_request_call(&req, NULL, &msg, sizeof(msg),
 					 vmbus_deadlines.unload);
@@ -802,8 +801,7 @@ void vmbus_unload_crashed(void)
 	unsigned int waited;
 	int err = -EAGAIN;
 
-	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED ||
-	    vmbus_proto_version < VERSION_WIN8_1)
+	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED || !can_unload())
 		return;
 
 	for (waited = 0; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {

@@ -400,11 +400,14 @@ static const struct kexec_case {
 	enum sim_action action;
 	unsigned int unloads;
 	bool open;		/* a device is in use */
+	unsigned int cpu;	/* that gets the answer */
 } kexecs[] = {
 	{ "5.3", NEWEST, SIM_ANSWER, 1 },
 	{ "3.0", SIM_V(3, 0), SIM_ANSWER, 1 },
 	{ "2.4", OLDEST, SIM_ANSWER, 0 },
 	{ "device in use", NEWEST, SIM_ANSWER, 1, true },
+	{ "answer on another CPU", NEWEST, SIM_ANSWER, 1, true, 1 },
+	{ "answer on the last CPU", NEWEST, SIM_ANSWER, 1, false, 3 },
 	{ "no answer", NEWEST, SIM_DROP, 1 },
 	{ "host does not hear", NEWEST, SIM_IGNORE, 1 },
 };
@@ -436,6 +439,7 @@ static void kexec_ends_connection(struct kunit *test)
 	sim_start_ok(test, kexec->version);
 	if (kexec->open)
 		guest_open(test, guest, chan);
+	sim_message_cpu(kexec->cpu);
 	vmbus_deadlines.unload = kexec->action == SIM_ANSWER ? LONG_MS : SHORT_MS;
 	begun = ktime_get();
 	sim_upcall_kexec();
