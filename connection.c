@@ -187,10 +187,12 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
  *
  * Context: process; sleeps up to vmbus_deadlines.post.
  * Return: 0; -ENOBUFS if the host had no buffers all the time; -EIO if it
- * refused. Failures are logged here.
+ * refused; those are logged here. -ESHUTDOWN if there is no host at all.
  */
 int vmbus_post(const void *msg, size_t len)
 {
+	if (!vmbus_host)
+		return -ESHUTDOWN;
 	return post_to(vmbus_conn.message_connection_id, msg, len, true);
 }
 

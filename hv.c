@@ -257,10 +257,9 @@ static int attach(const struct vmbus_host_upcalls *upcalls)
 		pr_err("no Hyper-V with a synthetic interrupt controller here\n");
 		return -ENODEV;
 	}
-	if (hv_root_partition) {
-		pr_err("the root partition has no VMBus host\n");
-		return -ENODEV;
-	}
+	/* A nested one is a guest of the host below it, and has its bus. */
+	if (hv_root_partition && !VMBUS_HV_NESTED)
+		return -EHOSTDOWN;
 	if (hv_is_isolation_supported()) {
 		pr_err("isolation VMs are not supported yet, use the in-tree module\n");
 		return -ENODEV;

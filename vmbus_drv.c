@@ -41,6 +41,9 @@ static DEFINE_PER_CPU(struct message_work, message_work);
 static struct workqueue_struct *message_wq;
 static enum cpuhp_state online_state;
 
+/* Whether vmbus_start() found a host; else there is nothing to stop. */
+static bool started;
+
 /* ---- interrupts ---- */
 
 static void scan_events(unsigned long *events)
@@ -457,6 +460,9 @@ static void disconnect(void)
  * @host: the host, used until vmbus_stop()
  * @max_version: highest protocol version to offer, (major << 16) | minor
  *
+ * On the root partition, which has the hosts and is no guest of one, nothing is
+ * started and nothing is wrong: modules of that partition link against this one.
+ *
  * Context: process, sleeps, up to the deadlines of the connection; once until
  * vmbus_stop().
  * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
@@ -469,7 +475,11 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 
 	vmbus_host_set(host);
 	err = vmbus_host->attach(&upcalls);
-	if (err)
+	if (err == -EHOSTDOWN)
+		err = 0;
+	else if (!err)
+		started = true;
+	if (!started)
 		goto unset_host;
 	vmbus_gpadl_start();
 	vmbus_openid_start();
@@ -516,19 +526,23 @@ exit_root:
 	vmbus_root_exit();
 detach_host:
 	vmbus_host->detach();
+	started = false;
 unset_host:
 	vmbus_host_set(NULL);
 	return err;
 }
 
 /**
- * vmbus_stop() - remove all devices, end the connection
+ * vmbus_stop() - remove all devices, end the connection; undo vmbus_start()
  *
  * Context: process, sleeps, up to the deadlines of closing and unloading; no
  * driver is registered any more.
  */
 void vmbus_stop(void)
 {
+	if (!started)
+		return;
+	started = false;
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();
 	bus_exit();

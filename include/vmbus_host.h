@@ -46,7 +46,8 @@ struct vmbus_host_upcalls {
  * struct vmbus_host_ops - the host seam
  * @name: for log lines. Required.
  * @attach: prepare and start to deliver upcalls. May sleep. 0, -ENODEV if this
- *	is no such host, -ENOMEM. Required.
+ *	is no such host, -ENOMEM; -EHOSTDOWN if this is the root partition, which
+ *	has no host. Required.
  * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
  * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
  *	0 or -ENOMEM. Required.

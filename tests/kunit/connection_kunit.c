@@ -434,6 +434,26 @@ static void attach_fails(struct kunit *test)
 	starts_again(test, chan);
 }
 
+/* The partition that has the hosts: there is nothing to do, and that is no failure. */
+static void root_partition_has_no_bus(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct hv_driver drv = { .name = "kunit_root" };
+	u64 mark = sim_log_mark();
+
+	sim_fail_attach(-EHOSTDOWN);
+	KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
+	KUNIT_EXPECT_TRUE(test, sim_synics_down());
+	/* Modules that link against this one are there, and find no bus. */
+	KUNIT_EXPECT_EQ(test, vmbus_driver_register(&drv), -ENODEV);
+	KUNIT_EXPECT_EQ(test, vmbus_post("12345678", 8), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "Unable to connect"), 0);
+	sim_stop(test);
+	sim_fail_attach(0);
+	starts_again(test, chan);
+}
+
 static void synic_up_fails(struct kunit *test)
 {
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
@@ -483,6 +503,7 @@ static struct kunit_case connection_cases[] = {
 	KUNIT_CASE(rescind_behind_the_version),
 	KUNIT_CASE(unasked_end_is_not_the_end),
 	KUNIT_CASE(attach_fails),
+	KUNIT_CASE(root_partition_has_no_bus),
 	KUNIT_CASE(synic_up_fails),
 	KUNIT_CASE(reconnects),
 	{}
