@@ -16,6 +16,7 @@
 #include <linux/hyperv.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
@@ -30,7 +31,19 @@
 
 struct vmbus_bus vmbus_bus;
 
-static atomic_t next_openid = ATOMIC_INIT(0);
+static atomic_t next_openid;
+
+/**
+ * vmbus_openid_start() - choose where open ids start
+ *
+ * Anywhere: an answer to a kernel that crashed here may still come.
+ *
+ * Context: process, at start; no channel exists.
+ */
+void vmbus_openid_start(void)
+{
+	atomic_set(&next_openid, get_random_u32());
+}
 
 /**
  * vmbus_chan_open_mutex() - the mutex that serves all channels of a device
@@ -48,6 +61,8 @@ static void chan_free(struct kref *ref)
 	struct vmbus_chan *chan = container_of(ref, struct vmbus_chan, ref);
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
+	/* A sender may have been slower than who closed the channel. */
+	vmbus_signal_forget(chan);
 	tasklet_kill(&chan->ch.callback_event);
 	vmbus_ring_release(chan);
 	mutex_destroy(&chan->sc_mutex);
@@ -188,6 +203,7 @@ void vmbus_chan_init(struct vmbus_chan *chan)
 	spin_lock_init(&ch->sched_lock);
 	spin_lock_init(&ch->requestor.req_lock);
 	tasklet_init(&ch->callback_event, run_callback, (unsigned long)ch);
+	vmbus_signal_init(chan);
 	vmbus_ring_setup(&chan->tx, &ch->outbound);
 	vmbus_ring_setup(&chan->rx, &ch->inbound);
 	ch->max_pkt_size = VMBUS_DEFAULT_MAX_PKT_SIZE;
@@ -649,6 +665,7 @@ static int close_one(struct vmbus_chan *chan)
 		return err;
 	unpublish_sub(chan);
 	vmbus_reset_channel_cb(ch);
+	vmbus_signal_forget(chan);
 	err = post_close(chan);
 	/* A closed channel interrupts no CPU. */
 	if (!err)

@@ -541,7 +541,13 @@ static void on_tl_connect_result(const struct vmbus_message *msg)
 		 result->status);
 }
 
-static void on_connection_answer(const struct vmbus_message *msg)
+static void on_version_response(const struct vmbus_message *msg)
+{
+	if (!vmbus_version_answer(msg))
+		unsolicited(msg);
+}
+
+static void on_unload_response(const struct vmbus_message *msg)
 {
 	if (!vmbus_request_answer(msg, 0, 0))
 		unsolicited(msg);
@@ -555,8 +561,8 @@ static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg
 	[CHANNELMSG_OPENCHANNEL_RESULT] = on_open_result,
 	[CHANNELMSG_GPADL_CREATED] = on_gpadl_created,
 	[CHANNELMSG_GPADL_TORNDOWN] = on_gpadl_torndown,
-	[CHANNELMSG_VERSION_RESPONSE] = on_connection_answer,
-	[CHANNELMSG_UNLOAD_RESPONSE] = on_connection_answer,
+	[CHANNELMSG_VERSION_RESPONSE] = on_version_response,
+	[CHANNELMSG_UNLOAD_RESPONSE] = on_unload_response,
 	[CHANNELMSG_TL_CONNECT_RESULT] = on_tl_connect_result,
 	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = on_modify_response,
 };
@@ -678,8 +684,11 @@ int vmbus_channels_request(void)
 	struct vmbus_channel_message_header msg = {
 		.msgtype = CHANNELMSG_REQUESTOFFERS,
 	};
-	int err = vmbus_post(&msg, sizeof(msg));
+	int err;
 
+	/* One that comes unasked says nothing about the offers that are to come. */
+	reinit_completion(&all_offers);
+	err = vmbus_post(&msg, sizeof(msg));
 	if (err)
 		return err;
 	if (!wait_for_completion_timeout(&all_offers,

@@ -41,6 +41,9 @@ static DEFINE_PER_CPU(struct message_work, message_work);
 static struct workqueue_struct *message_wq;
 static enum cpuhp_state online_state;
 
+/* Whether vmbus_start() found a host; else there is nothing to stop. */
+static bool started;
+
 /* ---- interrupts ---- */
 
 static void scan_events(unsigned long *events)
@@ -484,6 +487,7 @@ static void disconnect(void)
 	vmbus_cpus_exit();
 	drain_workqueue(message_wq);
 	vmbus_channels_forget();
+	vmbus_signals_stop();
 	if (confirmed) {
 		vmbus_parked_release(0);
 	} else {
@@ -499,6 +503,9 @@ static void disconnect(void)
  * @host: the host, used until vmbus_stop()
  * @max_version: highest protocol version to offer, (major << 16) | minor
  *
+ * On the root partition, which has the hosts and is no guest of one, nothing is
+ * started and nothing is wrong: modules of that partition link against this one.
+ *
  * Context: process, sleeps, up to the deadlines of the connection; once until
  * vmbus_stop().
  * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
@@ -511,8 +518,14 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 
 	vmbus_host_set(host);
 	err = vmbus_host->attach(&upcalls);
-	if (err)
+	if (err == -EHOSTDOWN)
+		err = 0;
+	else if (!err)
+		started = true;
+	if (!started)
 		goto unset_host;
+	vmbus_gpadl_start();
+	vmbus_openid_start();
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
@@ -556,19 +569,23 @@ exit_root:
 	vmbus_root_exit();
 detach_host:
 	vmbus_host->detach();
+	started = false;
 unset_host:
 	vmbus_host_set(NULL);
 	return err;
 }
 
 /**
- * vmbus_stop() - remove all devices, end the connection
+ * vmbus_stop() - remove all devices, end the connection; undo vmbus_start()
  *
  * Context: process, sleeps, up to the deadlines of closing and unloading; no
  * driver is registered any more.
  */
 void vmbus_stop(void)
 {
+	if (!started)
+		return;
+	started = false;
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();
 	bus_exit();

@@ -22,6 +22,15 @@
 #define HV_MSR_SIEFP		HV_REGISTER_SIEFP
 #define HV_MSR_SIMP		HV_REGISTER_SIMP
 #define HV_MSR_SINT0		HV_REGISTER_SINT0
+#define HV_MSR_STIMER0_CONFIG	HV_REGISTER_STIMER0_CONFIG
+#define HV_MSR_STIMER0_COUNT	HV_REGISTER_STIMER0_COUNT
+#endif
+
+/* 6.3: a root partition may itself be a guest. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define VMBUS_HV_NESTED		false
+#else
+#define VMBUS_HV_NESTED		hv_nested
 #endif
 
 /* 6.4: the in-tree module binds a platform device; before, an ACPI device. */

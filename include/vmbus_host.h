@@ -46,7 +46,8 @@ struct vmbus_host_upcalls {
  * struct vmbus_host_ops - the host seam
  * @name: for log lines. Required.
  * @attach: prepare and start to deliver upcalls. May sleep. 0, -ENODEV if this
- *	is no such host, -ENOMEM. Required.
+ *	is no such host, -ENOMEM; -EHOSTDOWN if this is the root partition, which
+ *	has no host. Required.
  * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
  * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
  *	0 or -ENOMEM. Required.
@@ -55,7 +56,8 @@ struct vmbus_host_upcalls {
  *	context. 0; -EAGAIN if the host is out of buffers (try again);
  *	-ENOTCONN if it does not know @connection_id; -EIO. Required.
  * @signal_event: tell the host that the ring behind @connection_id needs a
- *	look. Any context. Required; called through a static call.
+ *	look. Any context. 0; -EIO if the host refused, then it does not look.
+ *	Required; called through a static call.
  * @message_done: free the message slot that held a message of @type and let
  *	the host deliver the next one. Any context, on the slot's CPU; on others
  *	only after a crash, when a message that waits may be lost. Required.
@@ -74,7 +76,7 @@ struct vmbus_host_ops {
 	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
 	void (*synic_down)(unsigned int cpu);
 	int (*post_message)(u32 connection_id, const void *payload, size_t len);
-	void (*signal_event)(u64 connection_id);
+	int (*signal_event)(u64 connection_id);
 	void (*message_done)(struct hv_message *message, u32 type);
 	void (*timer_expired)(struct hv_message *message);
 	u32 (*vp_index)(unsigned int cpu);
@@ -88,7 +90,7 @@ extern const struct vmbus_host_ops vmbus_hyperv_host;
 extern const struct vmbus_host_ops *vmbus_host;
 void vmbus_host_set(const struct vmbus_host_ops *ops);
 
-void vmbus_host_no_signal(u64 connection_id);
+int vmbus_host_no_signal(u64 connection_id);
 DECLARE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 
 #endif /* _VMBUS_HOST_H */

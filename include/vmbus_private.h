@@ -120,6 +120,10 @@ struct vmbus_ring_file {
  * @rescind_work: removes the channel after a rescind
  * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
+ *
+ * signal.c's lock protects:
+ * @refused_node: on its list while the host refuses signals for the channel
+ * @refusals: how often in a row
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -155,6 +159,9 @@ struct vmbus_chan {
 	struct work_struct rescind_work;
 	struct vmbus_ring_file ring_file;
 	bool kobj_added;
+
+	struct list_head refused_node;
+	unsigned int refusals;
 };
 
 static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
@@ -213,8 +220,9 @@ enum vmbus_conn_state {
 
 /**
  * struct vmbus_conn - the connection to the host
- * @state: written by connect and disconnect, read by anyone
- * @message_connection_id: where to post
+ * @state: VMBUS_CONNECTED is written by the message work, the others by connect
+ *	and disconnect; read by anyone
+ * @message_connection_id: where to post; valid once connected
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
@@ -275,6 +283,7 @@ int vmbus_request_begin(struct vmbus_request *req);
 int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms);
 void vmbus_request_abort(struct vmbus_request *req);
 bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
+bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
@@ -287,6 +296,7 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* gpadl.c */
+void vmbus_gpadl_start(void);
 int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
 			    u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
@@ -298,6 +308,7 @@ bool vmbus_parked_torndown(u32 handle);
 unsigned long vmbus_parked_leak(void);
 
 /* channel.c */
+void vmbus_openid_start(void);
 void vmbus_chan_init(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
 void vmbus_chan_put(struct vmbus_chan *chan);
@@ -309,6 +320,9 @@ int vmbus_requestor_alloc(struct vmbus_requestor *rqstor, u32 size);
 void vmbus_requestor_free(struct vmbus_requestor *rqstor);
 
 /* signal.c */
+void vmbus_signal_init(struct vmbus_chan *chan);
+void vmbus_signal_forget(struct vmbus_chan *chan);
+void vmbus_signals_stop(void);
 void vmbus_rx_report(struct vmbus_chan *chan);
 void vmbus_rx_signal(struct vmbus_chan *chan);
 

@@ -32,9 +32,6 @@
 #define VMBUS_MONITOR_GROUPS		4
 #define VMBUS_MONITOR_BITS		32
 
-/* GPADL handles count up from here; handle 0 means "none" to VSCs. */
-#define VMBUS_FIRST_GPADL		0xe1e10
-
 /*
  * A GPADL's range data, one u64 for the range header and one per page, is
  * counted in bytes in a u16.

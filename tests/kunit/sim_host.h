@@ -232,6 +232,23 @@ unsigned int sim_release_held(void);	/* how many answers left */
 void sim_busy(unsigned int percent);	/* of posts refused with -EAGAIN; 25 at first */
 /* The next @times (0: all) posts of @type (0: any) fail: -EAGAIN, -ENOTCONN, -EIO. */
 void sim_fail_posts(u32 type, int err, unsigned int times);
+/*
+ * As one that was saved and restored: all channels are offered right behind
+ * VERSION_RESPONSE, and @again when the guest asks for them.
+ */
+void sim_offer_unasked(bool again);
+void sim_deaf(bool deaf);	/* what the guest posts and signals is lost */
+/* At a new contact the host goes on knowing handles whose description was not complete. */
+void sim_keep_handles(bool keep);
+/*
+ * The host goes on for @ms after it has confirmed the UNLOAD: it clears bits in
+ * the pages of the connection, and finds out if they are not the guest's any more.
+ */
+void sim_linger(u32 ms);
+bool sim_lingers(void);
+/* The next @times signals for @relid (0: any) fail; so many have since the test began. */
+void sim_refuse_signals(u32 relid, unsigned int times);
+unsigned int sim_refused_signals(void);
 void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.0 */
 void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
 void sim_message_cpu(unsigned int cpu);	/* where messages are delivered; 0 at first */

@@ -60,10 +60,17 @@ struct sim_state {
 	u32 version;		/* agreed; 0: not connected */
 	u32 connection_id;
 	u32 version_len;
+	bool offers_unasked, offers_again;
+	bool keeps_handles;
+	u32 linger_ms;
+	bool lingers;
+	unsigned long linger_end;	/* jiffies */
+	void *lingers_at[3];	/* pages that were the connection's */
 	bool contacted, wants_offers, unloaded;
 	bool watches;		/* a channel has a monitor id */
 	unsigned long *send_flags;	/* second half of the interrupt page; before 5.0 */
 	struct sim_monitor_page *monitor;	/* guest to host */
+	struct sim_monitor_page *monitor_out;	/* host to guest */
 	u32 unloaded_version;
 	unsigned int triggers[SIM_RELIDS];
 	const struct sim_vsp *socket_vsp;	/* NULL: connections are refused */

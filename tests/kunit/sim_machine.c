@@ -74,6 +74,9 @@ static struct {
 	unsigned long *signalled;	/* relids */
 	bool shared_event;
 	atomic_t signals[SIM_RELIDS];
+	bool deaf;
+	u32 refused_relid;
+	atomic_t refuse, refused;	/* signals */
 	unsigned int sent[SIM_NR_TYPES];
 	unsigned long *visible;
 	unsigned long nr_visible;
@@ -348,6 +351,8 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		sim_violation("post of %zu bytes", len);
 		return -EIO;
 	}
+	if (machine.deaf)
+		return 0;
 	spin_lock_irqsave(&machine.lock, flags);
 	err = post_fault(connection_id, header->type);
 	if (!err) {
@@ -369,21 +374,45 @@ void sim_count_signal(u32 relid)
 	sim_signal_again(relid);
 }
 
-static void signal_event(u64 connection_id)
+static int signal_event(u64 connection_id)
 {
 	u32 relid = connection_id & 0xfff;
 
+	if (machine.deaf)
+		return 0;
+	if ((!machine.refused_relid || machine.refused_relid == relid) &&
+	    atomic_dec_if_positive(&machine.refuse) >= 0) {
+		atomic_inc(&machine.refused);
+		return -EIO;
+	}
 	if (connection_id == EVENT_CONNECTION) {
 		WRITE_ONCE(machine.shared_event, true);
 		wake_up(&machine.wake);
-		return;
+		return 0;
 	}
 	/* The ids that offers carry: relid | sint << 12. */
 	if (connection_id >> 12 != SIM_SINT || !relid || relid >= SIM_RELIDS) {
 		sim_violation("signal of connection 0x%llx", connection_id);
-		return;
+		return -EIO;
 	}
 	sim_count_signal(relid);
+	return 0;
+}
+
+void sim_deaf(bool deaf)
+{
+	machine.deaf = deaf;
+}
+
+void sim_refuse_signals(u32 relid, unsigned int times)
+{
+	machine.refused_relid = relid;
+	atomic_set(&machine.refuse, times);
+}
+
+unsigned int sim_refused_signals(void)
+{
+	return atomic_read(&machine.refused);
 }
 
 unsigned int sim_signals(const struct sim_chan *chan)

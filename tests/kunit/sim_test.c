@@ -240,6 +240,27 @@ void sim_short_version_response(u32 len)
 	host.version_len = len;
 }
 
+void sim_keep_handles(bool keep)
+{
+	host.keeps_handles = keep;
+}
+
+void sim_linger(u32 ms)
+{
+	host.linger_ms = ms;
+}
+
+bool sim_lingers(void)
+{
+	return READ_ONCE(host.lingers);
+}
+
+void sim_offer_unasked(bool again)
+{
+	host.offers_unasked = true;
+	host.offers_again = again;
+}
+
 static bool added(u32 relid)
 {
 	struct vmbus_chan *chan;

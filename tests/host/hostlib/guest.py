@@ -17,6 +17,7 @@ from .machine import QEMU, QUIET, Machine, end, spawn
 BOOT_TIMEOUT = 180
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
+MACHINE = "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off"
 # What no guest may say, whatever a test is about.
 BAD = re.compile(
     r"Kernel panic|\bBUG:|\bWARNING:|KASAN|UBSAN|Oops:|general protection fault|possible (recursive|circular) locking|"
@@ -39,6 +40,8 @@ class Setup:
     files: tuple[tuple[str, Path], ...] = ()
     append: str = ""
     qemu: tuple[str, ...] = ()
+    # More options of -machine, such as "hpet=off,pit=off".
+    machine: str = ""
     smp: int = 2
     memory: int = 512
     reboots: bool = False
@@ -232,7 +235,7 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
     run = machine.new_run()
     order = _image(setup, kernel, driver, run / "initrd")
     argv = _common(setup, "initrd", kernel, "console") + [
-        "-machine", "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off", "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
+        "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
         "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
         "-chardev", "pipe,id=monitor,path=/dev/hv-monitor", "-mon", "chardev=monitor,mode=control",
         "-trace", "vmbus*", "-trace", "hv_balloon*", "-D", "trace",
