@@ -678,6 +678,34 @@ static int close_one(struct vmbus_chan *chan)
 	return err;
 }
 
+/**
+ * vmbus_channel_withdraw() - take an open channel's rings back from the host
+ * @chan: channel that nobody opens now
+ *
+ * To the host it is closed. Its driver still has it open, and may read what has
+ * come.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.post and .request.
+ * Return: 0, also if it is not open; otherwise the host may still use the rings:
+ * -ETIMEDOUT, -ENOBUFS, -EIO.
+ */
+int vmbus_channel_withdraw(struct vmbus_chan *chan)
+{
+	struct vmbus_gpadl *gpadl = &chan->ch.ringbuffer_gpadlhandle;
+	int err = 0;
+
+	lock_opens(chan);
+	if (READ_ONCE(chan->state) == VMBUS_CHAN_OPEN) {
+		err = post_close(chan);
+		if (!err)
+			err = vmbus_gpadl_teardown_ring(chan, gpadl->gpadl_handle);
+		if (!err)
+			gpadl->gpadl_handle = 0;
+	}
+	unlock_opens(chan);
+	return err;
+}
+
 /* A referenced sub-channel that is open, or NULL. */
 static struct vmbus_chan *get_open_sub(struct vmbus_chan *primary)
 {

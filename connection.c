@@ -4,7 +4,8 @@
  * answers, the relid table, unload.
  *
  * Actions: connect and disconnect run once each at module load and unload, one
- * after the other. Posting and requests run in any task. Answers arrive on the
+ * after the other; suspend and resume around a hibernation, which excludes both.
+ * Posting and requests run in any task. Answers arrive on the
  * message work (one at a time). Relids are looked up in interrupts.
  *
  * References: a request belongs to the task that waits for it and lives on its
@@ -86,6 +87,12 @@ static LIST_HEAD(requests);
 
 /* The version asked for last; constant while its request is pending. */
 static u32 asked_version;
+
+/* vmbus_connection_suspend() ended the connection, and it is not made again. */
+static bool suspended;
+
+/* The host has the addresses of the connection's pages, or may have. */
+static bool host_has_pages;
 
 /* Somebody took the reply from its slot, maybe not who waits after a crash. */
 static bool unload_answered;
@@ -622,6 +629,7 @@ int vmbus_connect(u32 max_version)
 		return -ENOMEM;
 	}
 
+	suspended = false;
 	set_state(VMBUS_CONNECTING);
 	unload_answered = false;
 	pages_watched = false;
@@ -633,6 +641,7 @@ int vmbus_connect(u32 max_version)
 			break;
 	}
 	if (!err) {
+		host_has_pages = true;
 		pr_info("Vmbus version:%d.%d\n", VMBUS_VERSION_MAJOR(versions[i]),
 			VMBUS_VERSION_MINOR(versions[i]));
 		return 0;
@@ -661,7 +670,8 @@ int vmbus_connect(u32 max_version)
  */
 void vmbus_stop_offers(void)
 {
-	set_state(VMBUS_DISCONNECTING);
+	if (!suspended)
+		set_state(VMBUS_DISCONNECTING);
 }
 
 static bool pages_untouched(void)
@@ -726,7 +736,8 @@ static bool can_unload(void)
  * another kernel, gets no late write.
  *
  * Context: process, sleeps up to vmbus_deadlines.unload, and 3 s.
- * Return: whether the host confirmed, and writes to no page any more.
+ * Return: whether the host uses none of our memory: it confirmed and writes to no
+ * page any more, or there was no connection.
  */
 bool vmbus_unload(void)
 {
@@ -736,6 +747,8 @@ bool vmbus_unload(void)
 	struct vmbus_request req;
 	int err = -EPROTONOSUPPORT;
 
+	if (suspended)
+		return !host_has_pages;
 	set_state(VMBUS_DISCONNECTING);
 	if (can_unload()) {
 		vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
@@ -745,6 +758,69 @@ bool vmbus_unload(void)
 	set_state(VMBUS_DISCONNECTED);
 	vmbus_request_cancel(0, -ESHUTDOWN);
 	return !err && pages_quiet();
+}
+
+/**
+ * vmbus_connection_suspend() - end the connection, to make it again later
+ *
+ * What was allocated for it stays. Until the host confirms, it may offer and
+ * rescind, and is answered.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.unload; no channel is open.
+ * Return: 0; -ETIMEDOUT if the host did not confirm: there is no connection, but
+ * it may still use memory that it was given; -ENOBUFS, -EIO if it could not be
+ * told: the connection is as it was; -ESHUTDOWN if there is none, and the host
+ * never confirmed the end of the last.
+ */
+int vmbus_connection_suspend(void)
+{
+	struct vmbus_channel_message_header msg = {
+		.msgtype = CHANNELMSG_UNLOAD,
+	};
+	struct vmbus_request req;
+	int err;
+
+	if (suspended)
+		return host_has_pages ? -ESHUTDOWN : 0;
+	vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
+	err = vmbus_request_call(&req, NULL, &msg, sizeof(msg), vmbus_deadlines.unload);
+	if (err && err != -ETIMEDOUT)
+		return err;
+	suspended = true;
+	host_has_pages = err;
+	set_state(VMBUS_DISCONNECTED);
+	vmbus_request_cancel(0, -ESHUTDOWN);
+	return err;
+}
+
+/**
+ * vmbus_connection_resume() - make the connection again as it was
+ *
+ * Context: process, sleeps up to vmbus_deadlines.version.
+ * Return: 0; -ECONNREFUSED if the host does not speak the version any more;
+ * -ECONNABORTED if it does but could not connect; -EPROTO if its answer was too
+ * short; -ETIMEDOUT if it did not answer; -ENOBUFS, -ENOTCONN and -EIO if
+ * posting failed. Then there is no connection.
+ */
+int vmbus_connection_resume(void)
+{
+	int err;
+
+	/* What the host finds there is from another life, as far as it knows. */
+	memset(vmbus_connection.int_page, 0, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[0], 0, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[1], 0, PAGE_SIZE);
+	unload_answered = false;
+	set_state(VMBUS_CONNECTING);
+	err = negotiate(vmbus_proto_version);
+	/* Without an answer, or with half of one, the host may have accepted. */
+	if (!err || err == -ETIMEDOUT || err == -EPROTO)
+		host_has_pages = true;
+	else if (err == -ECONNREFUSED || err == -ECONNABORTED)
+		host_has_pages = false;
+	suspended = err;
+	set_state(err ? VMBUS_DISCONNECTED : VMBUS_CONNECTED);
+	return err;
 }
 
 /**

@@ -394,6 +394,21 @@ bool vmbus_parked_torndown(u32 handle)
 }
 
 /**
+ * vmbus_parked_keep() - keep what is parked until the host confirms an unload
+ *
+ * The relids that the memory was shared through may soon be other channels'.
+ */
+void vmbus_parked_keep(void)
+{
+	struct parked *parked;
+
+	spin_lock(&parked_lock);
+	list_for_each_entry(parked, &parked_list, node)
+		parked->relid = VMBUS_NO_RELID;
+	spin_unlock(&parked_lock);
+}
+
+/**
  * vmbus_parked_leak() - give up what is still parked, the host never confirmed
  *
  * Return: KiB leaked.

@@ -4,7 +4,8 @@
  * implements the host seam (vmbus_host.h).
  *
  * Actions: attach and detach at module load and unload; synic_up and synic_down
- * on each CPU as it comes and goes; the rest from anywhere.
+ * on each CPU as it comes and goes; synic_suspend and synic_resume around the
+ * image of a hibernation; the rest from anywhere.
  *
  * The SynIC pages of a CPU are allocated when it first comes up and stay until
  * detach, so that a crashed kernel can still look for the unload reply.
@@ -127,20 +128,12 @@ static bool timers_are_messages(void)
 	       !boot_cpu_has(X86_FEATURE_ARAT);
 }
 
-static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+static void synic_enable(const struct synic_pages *pages)
 {
-	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
 	union hv_synic_scontrol control;
 	union hv_synic_siefp siefp;
 	union hv_synic_simp simp;
 	union hv_synic_sint sint;
-	int err;
-
-	err = alloc_pages_of(pages, cpu_to_node(cpu));
-	if (err)
-		return err;
-	synic->message = &pages->messages->sint_message[VMBUS_SINT];
-	synic->events = pages->events[VMBUS_SINT].flags;
 
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 1;
@@ -162,6 +155,19 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
 	control.enable = 1;
 	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+}
+
+static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+{
+	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+	int err;
+
+	err = alloc_pages_of(pages, cpu_to_node(cpu));
+	if (err)
+		return err;
+	synic->message = &pages->messages->sint_message[VMBUS_SINT];
+	synic->events = pages->events[VMBUS_SINT].flags;
+	synic_enable(pages);
 
 	if (timers_are_messages())
 		hv_stimer_legacy_init(cpu, VMBUS_SINT);
@@ -199,6 +205,17 @@ static void synic_down(unsigned int cpu)
 	if (timers_are_messages())
 		hv_stimer_legacy_cleanup(cpu);
 	synic_disable();
+}
+
+/* The kernel suspends and resumes the clock of this CPU itself. */
+static void synic_suspend(unsigned int cpu)
+{
+	synic_disable();
+}
+
+static void synic_resume(unsigned int cpu)
+{
+	synic_enable(per_cpu_ptr(&synic_pages, cpu));
 }
 
 static void message_done(struct hv_message *message, u32 type)
@@ -298,6 +315,8 @@ const struct vmbus_host_ops vmbus_hyperv_host = {
 	.detach = detach,
 	.synic_up = synic_up,
 	.synic_down = synic_down,
+	.synic_suspend = synic_suspend,
+	.synic_resume = synic_resume,
 	.post_message = post_message,
 	.signal_event = signal_event,
 	.message_done = message_done,

@@ -212,7 +212,7 @@ const struct attribute_group *vmbus_dev_groups[] = {
 
 static ssize_t hibernation_show(VMBUS_BUS_CONST struct bus_type *bus, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", hv_is_hibernation_supported());
+	return sysfs_emit(buf, "%d\n", vmbus_power_supported());
 }
 static BUS_ATTR_RO(hibernation);
 

@@ -117,6 +117,16 @@ static int message_wq_init(void)
 	return 0;
 }
 
+/**
+ * vmbus_messages_flush() - the messages that have come so far are handled
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_messages_flush(void)
+{
+	flush_workqueue(message_wq);
+}
+
 /* ---- CPU hotplug ---- */
 
 static int cpu_up_callback(unsigned int cpu)
@@ -265,23 +275,6 @@ static int vmbus_dma_configure(struct device *dev)
 	return 0;
 }
 
-/*
- * Hibernation needs each channel to be closed and offered again. Until the bus
- * can do that, it must not happen: the host would go on using old memory.
- */
-static int refuse_hibernation(struct device *dev)
-{
-	pr_err_once("hibernation is not supported yet\n");
-	return -EOPNOTSUPP;
-}
-
-/* Suspend to idle keeps the connection: nothing to do. */
-static const struct dev_pm_ops vmbus_pm = {
-	.freeze_noirq = refuse_hibernation,
-	.poweroff_noirq = refuse_hibernation,
-	.restore_noirq = refuse_hibernation,
-};
-
 struct bus_type vmbus_bus_type = {
 	.name = "vmbus",
 	.match = vmbus_match,
@@ -290,7 +283,7 @@ struct bus_type vmbus_bus_type = {
 	.remove = vmbus_remove,
 	.shutdown = vmbus_shutdown,
 	.dma_configure = vmbus_dma_configure,
-	.pm = &vmbus_pm,
+	.pm = &vmbus_bus_pm,
 #if VMBUS_CORE_OVERRIDE
 	.driver_override = true,
 #endif
@@ -480,7 +473,7 @@ static void disconnect(void)
 
 	vmbus_stop_offers();
 	/* Handlers that saw the connection up have queued what they had to. */
-	flush_workqueue(message_wq);
+	vmbus_messages_flush();
 	vmbus_channels_remove();
 	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);
@@ -551,6 +544,7 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	if (err)
 		goto disconnect;
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
+	vmbus_power_init();
 	return 0;
 
 disconnect:
@@ -586,6 +580,7 @@ void vmbus_stop(void)
 	if (!started)
 		return;
 	started = false;
+	vmbus_power_exit();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();
 	bus_exit();

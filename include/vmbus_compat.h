@@ -61,6 +61,15 @@
 #define VMBUS_MATCH_CONST	const
 #endif
 
+/* 6.19, also in 6.12.115: callbacks of syscore operations have an argument. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 115) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+#define VMBUS_SYSCORE_HAS_DATA	1
+#else
+#define VMBUS_SYSCORE_HAS_DATA	0
+#endif
+
 /* 7.2, also in 6.12.100: driver_override moved from hv_device to the core. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0) || \
 	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 100) && \

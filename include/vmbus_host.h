@@ -52,6 +52,9 @@ struct vmbus_host_upcalls {
  * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
  *	0 or -ENOMEM. Required.
  * @synic_down: undo synic_up(); runs on that CPU. Required.
+ * @synic_suspend: disable messages and events on @cpu, which is up, and leave its
+ *	timers alone; runs on that CPU with interrupts off. Required.
+ * @synic_resume: undo synic_suspend(); likewise. Required.
  * @post_message: one attempt to post @len (at most 240) bytes to the host. Any
  *	context. 0; -EAGAIN if the host is out of buffers (try again);
  *	-ENOTCONN if it does not know @connection_id; -EIO. Required.
@@ -75,6 +78,8 @@ struct vmbus_host_ops {
 	void (*detach)(void);
 	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
 	void (*synic_down)(unsigned int cpu);
+	void (*synic_suspend)(unsigned int cpu);
+	void (*synic_resume)(unsigned int cpu);
 	int (*post_message)(u32 connection_id, const void *payload, size_t len);
 	int (*signal_event)(u64 connection_id);
 	void (*message_done)(struct hv_message *message, u32 type);

@@ -49,6 +49,7 @@ enum vmbus_chan_state {
 	VMBUS_CHAN_REVOKED_OPENING,	/* the opener has not noticed yet */
 	VMBUS_CHAN_REVOKED_OPEN,	/* the VSC has not closed it yet */
 	VMBUS_CHAN_REVOKED_CLOSING,
+	VMBUS_CHAN_SUSPENDED,		/* forgotten by the host, over a hibernation */
 	VMBUS_CHAN_RELEASED,		/* relid given back to the host */
 };
 
@@ -60,6 +61,8 @@ enum vmbus_chan_event {
 	VMBUS_EV_CLOSED,
 	VMBUS_EV_RESCIND,		/* host took the offer back */
 	VMBUS_EV_RELEASE,		/* RELID_RELEASED is about to be sent */
+	VMBUS_EV_SUSPEND,		/* the host has confirmed the unload */
+	VMBUS_EV_REOFFER,		/* the device is offered again after that */
 };
 
 /**
@@ -113,6 +116,8 @@ struct vmbus_ring_file {
  *	(written under @open_mutex); nr_cpu_ids if that is not so
  * @drained: sub-channel: no longer shown, and not announced to the driver
  * @target_counted: counted in the CPU spreading
+ * @add_held: primary: to be added when vmbus_bus.held ends
+ * @missed: primary: its driver resumed before the host offered it again
  *
  * @ref: references. The offer holds one until the relid is released, the
  *	hv_device of a primary one until its release, each sub-channel one on
@@ -154,6 +159,8 @@ struct vmbus_chan {
 	unsigned int doubtful_cpu;
 	bool drained;
 	bool target_counted;
+	bool add_held;
+	bool missed;
 
 	struct kref ref;
 	struct work_struct rescind_work;
@@ -169,9 +176,18 @@ static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
 	return container_of(ch, struct vmbus_chan, ch);
 }
 
+/* Relid of a channel that the host has forgotten. */
+#define VMBUS_NO_RELID	U32_MAX
+
 static inline u32 vmbus_chan_relid(const struct vmbus_chan *chan)
 {
 	return chan->ch.offermsg.child_relid;
+}
+
+/* Its device may be suspended: sub-channels have none, sockets never are. */
+static inline bool vmbus_chan_is_device(const struct vmbus_chan *chan)
+{
+	return !chan->ch.primary_channel && !is_hvsock_channel(&chan->ch);
 }
 
 /**
@@ -233,6 +249,9 @@ struct vmbus_conn {
  * struct vmbus_bus - the channels on the bus
  * @channels: primary channels, in the order of their offers
  *	(vmbus_connection.channel_mutex)
+ * @held: no device is added or removed, because the machine is about to sleep
+ *	or wakes up (vmbus_connection.channel_mutex)
+ * @nr_subs: sub-channels in the lists; wake_up_var() when there are none
  * @root: parent of all devices: the ACPI or platform device of VMBus
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
@@ -240,6 +259,8 @@ struct vmbus_conn {
  */
 struct vmbus_bus {
 	struct list_head channels;
+	bool held;
+	atomic_t nr_subs;
 	struct device *root;
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
@@ -271,6 +292,8 @@ struct vmbus_glue_ops {
 /* connection.c */
 int vmbus_connect(u32 max_version);
 bool vmbus_unload(void);
+int vmbus_connection_suspend(void);
+int vmbus_connection_resume(void);
 void vmbus_disconnect(bool confirmed);
 void vmbus_stop_offers(void);
 void vmbus_unload_crashed(void);
@@ -306,6 +329,7 @@ void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 void vmbus_parked_release(u32 relid);
 bool vmbus_parked_torndown(u32 handle);
 unsigned long vmbus_parked_leak(void);
+void vmbus_parked_keep(void);
 
 /* channel.c */
 void vmbus_openid_start(void);
@@ -313,6 +337,7 @@ void vmbus_chan_init(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
 void vmbus_chan_put(struct vmbus_chan *chan);
 void vmbus_chan_interrupt(struct vmbus_chan *chan);
+int vmbus_channel_withdraw(struct vmbus_chan *chan);
 struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
 
 /* request_id.c */
@@ -355,6 +380,8 @@ void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
 int vmbus_channel_rescind(struct vmbus_chan *chan);
+void vmbus_channel_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
+			 struct work_struct *work);
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
 
 /* rescind.c */
@@ -380,6 +407,15 @@ extern const struct attribute_group *vmbus_drv_groups[];
 bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 			  struct hv_vmbus_device_id *id);
 
+/* power.c */
+extern const struct dev_pm_ops vmbus_bus_pm;
+extern const struct dev_pm_ops vmbus_root_pm;
+bool vmbus_power_supported(void);
+void vmbus_power_init(void);
+void vmbus_power_exit(void);
+int vmbus_power_syscore_suspend(void);
+void vmbus_power_syscore_resume(void);
+
 /* root.c */
 int vmbus_root_init(void);
 void vmbus_root_exit(void);
@@ -388,5 +424,6 @@ void vmbus_root_exit(void);
 extern struct bus_type vmbus_bus_type;
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
 void vmbus_stop(void);
+void vmbus_messages_flush(void);
 
 #endif /* _VMBUS_PRIVATE_H */

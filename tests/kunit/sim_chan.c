@@ -127,7 +127,7 @@ void sim_send_offer(const struct sim_chan *chan)
 void sim_offer_locked(struct sim_chan *chan)
 {
 	lockdep_assert_held(&sim_model);
-	if (!host.wants_offers || chan->offered)
+	if (!host.wants_offers || chan->offered || chan->withheld)
 		return;
 	chan->offered = true;
 	host.watches |= chan->monitored;
@@ -242,6 +242,39 @@ void sim_rescind(struct sim_chan *chan)
 {
 	sim_lock();
 	sim_rescind_locked(chan);
+	sim_unlock();
+}
+
+void sim_return(struct sim_chan *chan)
+{
+	sim_lock();
+	WARN_ON(host.version);
+	chan->offered = false;
+	chan->rescinded = false;
+	chan->released = false;
+	chan->withheld = false;
+	sim_unlock();
+}
+
+void sim_withhold(struct sim_chan *chan)
+{
+	sim_lock();
+	WARN_ON(host.version);
+	chan->withheld = true;
+	sim_unlock();
+}
+
+void sim_move(struct sim_chan *chan, u32 relid)
+{
+	struct sim_chan *old;
+
+	sim_lock();
+	old = host.chans[relid];
+	WARN_ON(host.version || (old && !old->rescinded && !old->released));
+	kfree(old);
+	host.chans[chan->relid] = NULL;
+	host.chans[relid] = chan;
+	chan->relid = relid;
 	sim_unlock();
 }
 

@@ -56,6 +56,7 @@ extern const struct sim_vsp sim_complete;	/* a completion for each packet that a
 extern const struct sim_vsp sim_sink;		/* reads everything, answers nothing */
 extern const struct sim_vsp sim_source;		/* writes source_left packets as room comes */
 extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-channels */
+extern const struct sim_vsp sim_storage;	/* the same; closed, it rescinds them */
 
 /**
  * struct sim_chan - the host's idea of a channel
@@ -64,6 +65,8 @@ extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-cha
  * device (sim_type_*); @user is the test's.
  * @unwelcome: no guest can take it, so it is right to give its relid back
  *	although it is not rescinded
+ * @withheld: it is not offered, whatever happens
+ * @keeps_subs: sim_storage: the sub-channels stay when it is closed
  */
 struct sim_chan {
 	u32 relid;
@@ -76,6 +79,8 @@ struct sim_chan {
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
 	bool unwelcome;
+	bool withheld;
+	bool keeps_subs;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -175,6 +180,8 @@ void sim_start_ok(struct kunit *test, u32 version);
 void sim_stop(struct kunit *test);
 /* The driver runs now. */
 bool sim_running(void);
+/* The versions that the host speaks from now on. */
+void sim_set_version(u32 version);
 /* While it does not: the host knows of no guest, however the last one went. */
 void sim_forget_guest(void);
 
@@ -218,6 +225,11 @@ void sim_rescind_alone_locked(struct sim_chan *chan);
 /* Offers a released channel's device again, under the same relid. */
 void sim_reoffer(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
+/* While no guest is connected: offered to the next, whatever was before, or not. */
+void sim_return(struct sim_chan *chan);
+void sim_withhold(struct sim_chan *chan);
+/* The same, under another relid, which is free or that of a channel that is gone. */
+void sim_move(struct sim_chan *chan, u32 relid);
 
 /* The driver's channel, waited for; the test fails if it never comes. */
 struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *chan);

@@ -323,6 +323,22 @@ static void synic_down(unsigned int cpu)
 	spin_unlock_irqrestore(&machine.lock, flags);
 }
 
+static void synic_suspend(unsigned int cpu)
+{
+	if (!irqs_disabled() || !per_cpu(vps, cpu).up)
+		sim_violation("CPU %u is suspended with interrupts on, or is off", cpu);
+	synic_down(cpu);
+}
+
+static void synic_resume(unsigned int cpu)
+{
+	struct vmbus_synic same;
+
+	if (!irqs_disabled() || per_cpu(vps, cpu).up)
+		sim_violation("CPU %u is resumed with interrupts on, or is on", cpu);
+	synic_up(cpu, &same);
+}
+
 static int post_fault(u32 connection_id, u32 type)
 {
 	lockdep_assert_held(&machine.lock);
@@ -484,6 +500,8 @@ const struct vmbus_host_ops *sim_ops(void)
 		.detach = detach,
 		.synic_up = synic_up,
 		.synic_down = synic_down,
+		.synic_suspend = synic_suspend,
+		.synic_resume = synic_resume,
 		.post_message = post_message,
 		.signal_event = signal_event,
 		.message_done = message_done,

@@ -378,6 +378,13 @@ void sim_stop(struct kunit *test)
 		KUNIT_EXPECT_TRUE_MSG(test, host.unloaded, "no UNLOAD reached the host");
 }
 
+void sim_set_version(u32 version)
+{
+	sim_lock();
+	host.max_version = version;
+	sim_unlock();
+}
+
 void sim_forget_guest(void)
 {
 	u32 relid;
