@@ -89,6 +89,17 @@ struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 	return chan;
 }
 
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       bool from_host, const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = new_chan(0, service, vsp);
+
+	chan->instance = *endpoint;
+	chan->flags = SIM_OFFER_HVSOCK;
+	chan->user_defined[SIM_OFFER_FROM_HOST] = from_host;
+	return chan;
+}
+
 void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 {
 	memset(msg, 0, sizeof(*msg));
@@ -96,6 +107,7 @@ void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 	memcpy(msg->type, &chan->type, 16);
 	memcpy(msg->instance, &chan->instance, 16);
 	msg->flags = chan->flags;
+	memcpy(msg->user_defined, chan->user_defined, sizeof(msg->user_defined));
 	msg->sub_channel = chan->sub;
 	msg->relid = chan->relid;
 	msg->monitor_allocated = chan->monitored;

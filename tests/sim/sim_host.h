@@ -8,7 +8,10 @@
  * a rule says otherwise. Messages and events reach the driver through its
  * interrupt entry, in hard interrupt context on the CPU they are for.
  *
- * What the guest does wrong is recorded; sim_stop() fails the test for it.
+ * What the guest does wrong is recorded; sim_exit() fails the test for it.
+ *
+ * Functions that take a struct kunit are for KUnit cases. Those of them that
+ * assert are in tests/kunit/sim_test.c; the others take NULL as well.
  *
  * Locks: sim_lock() is the model's mutex: tests take it to look at or change
  * channels and rings; hooks and VSPs run with it held. Functions named *_locked
@@ -74,6 +77,7 @@ struct sim_chan {
 	bool monitored;
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
+	u8 user_defined[120];	/* of the offer */
 	bool unwelcome;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
@@ -154,6 +158,20 @@ const void *sim_versions_gen_params(const void *prev, char *desc);
 /* Those before 5.0: messages on connection 1, an interrupt page. */
 const void *sim_old_versions_gen_params(const void *prev, char *desc);
 
+/* ---- its life, without KUnit ---- */
+
+/*
+ * A fresh host that offers nothing yet and refuses a quarter of posts. Return: 0
+ * or -ENOMEM.
+ */
+int sim_begin(u64 seed);
+/* After sim_disconnect(): what sim_begin() made is gone, its counts can be read. */
+void sim_end(void);
+/* vmbus_start() with a host that speaks up to @version, a guest up to @max; the errno. */
+int sim_connect(u32 version, u32 max);
+/* vmbus_stop(), if it runs. Return: the host was told in the way of its version. */
+bool sim_disconnect(void);
+
 /* ---- the life of a test ---- */
 
 /*
@@ -182,6 +200,8 @@ void sim_allow_violations(void);	/* the guest is provoked to break the protocol 
 void sim_allow_no_unload(void);		/* the UNLOAD is not expected */
 
 u32 sim_random(u32 below);		/* from the seed, any context */
+/* The guest broke the protocol: counted, and a line in the log. Any context. */
+void sim_violation(const char *format, ...) __printf(1, 2);
 unsigned int sim_violations(void);
 
 /* ---- channels ---- */
@@ -252,12 +272,24 @@ u32 sim_held_message(void *payload, u32 size);
 void sim_undo_unload(void);
 /* All that was sent has been fetched and handled by the driver. */
 void sim_drain(struct kunit *test);
+/* All that was sent has been fetched, apart from CPUs that are off. */
+bool sim_all_fetched(void);
 /* Messages that the driver has not fetched, also for CPUs that are off. */
 unsigned int sim_queued(void);
 /* Sets the event flag and interrupts the CPU, whatever the state. */
 void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
+
+/*
+ * What the host does with a guest's TL_CONNECT_REQUEST: @service is asked for,
+ * @endpoint asks. In the host's thread, with the model locked; without one such
+ * requests are ignored, as by a host that nobody listens on.
+ */
+void sim_on_connect(void (*connect)(const guid_t *endpoint, const guid_t *service));
+/* Offers a socket's channel: @endpoint and @service as the offer has them. */
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       bool from_host, const struct sim_vsp *vsp);
 
 /* Signals from the guest about a channel so far: by hypercall, by monitor page. */
 unsigned int sim_signals(const struct sim_chan *chan);

@@ -578,6 +578,29 @@ static void handle_unload(const struct sim_post *post)
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
 }
 
+static void handle_tl_connect(const struct sim_post *post)
+{
+	const struct sim_msg_tl_connect *msg = (const void *)post->payload;
+	guid_t endpoint, service;
+
+	if (post->len != sizeof(*msg) || host.version < SIM_V(4, 0)) {
+		sim_violation("TL_CONNECT_REQUEST of %u bytes at version 0x%x", post->len,
+			      host.version);
+		return;
+	}
+	import_guid(&endpoint, msg->endpoint);
+	import_guid(&service, msg->service);
+	if (host.connect)
+		host.connect(&endpoint, &service);
+}
+
+void sim_on_connect(void (*connect)(const guid_t *endpoint, const guid_t *service))
+{
+	sim_lock();
+	host.connect = connect;
+	sim_unlock();
+}
+
 static const struct {
 	void (*handle)(const struct sim_post *post);
 	bool any_time;		/* also without a connection */
@@ -592,6 +615,7 @@ static const struct {
 	[SIM_MODIFY] = { handle_modify },
 	[SIM_RELID_RELEASED] = { handle_released },
 	[SIM_UNLOAD] = { handle_unload },
+	[SIM_TL_CONNECT] = { handle_tl_connect },
 };
 
 void sim_handle_post(const struct sim_post *post)
