@@ -1,37 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What VSCs call: open and close, send and receive, request ids.
+ * Channels: their references and callbacks, open and close.
  *
  * Actions: open, close and retarget of all channels of one device exclude each
- * other by the primary channel's open_mutex. Sending is serialised by the
- * outbound ring's lock, receiving is the VSC's own affair. Interrupts come at
- * any time from the moment that a callback is set until
- * vmbus_reset_channel_cb() is done with its grace period.
+ * other by the primary channel's open_mutex. Interrupts come at any time from
+ * the moment that a callback is set until vmbus_reset_channel_cb() is done with
+ * its grace period.
  *
  * Ring memory belongs to the channel while it is open. If the host does not
  * confirm that it let go of it, the memory is parked: kept until a late
  * confirmation, the end of a rescind, or the unload.
  *
- * Locks: open_mutex -> chan->lock. ring_lock and the requestor's lock nest in
- * that order and are taken in any context.
+ * Locks: open_mutex -> vmbus_connection.channel_mutex -> chan->lock.
  */
-#include <linux/kernel.h>
-#include <linux/interrupt.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/module.h>
 #include <linux/hyperv.h>
-#include <linux/uio.h>
-#include <linux/set_memory.h>
-#include <asm/page.h>
+#include <linux/interrupt.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -204,134 +191,6 @@ void vmbus_chan_init(struct vmbus_chan *chan)
 	vmbus_ring_setup(&chan->rx, &ch->inbound);
 	ch->max_pkt_size = VMBUS_DEFAULT_MAX_PKT_SIZE;
 }
-
-/* ---- request ids ---- */
-
-static int requestor_alloc(struct vmbus_requestor *rqstor, u32 size)
-{
-	u32 i;
-
-	rqstor->req_arr = kvmalloc_array(size, sizeof(*rqstor->req_arr), GFP_KERNEL);
-	rqstor->req_bitmap = bitmap_zalloc(size, GFP_KERNEL);
-	if (!rqstor->req_arr || !rqstor->req_bitmap) {
-		kvfree(rqstor->req_arr);
-		bitmap_free(rqstor->req_bitmap);
-		rqstor->req_arr = NULL;
-		rqstor->req_bitmap = NULL;
-		return -ENOMEM;
-	}
-	/* A free slot holds the index of the next free one. */
-	for (i = 0; i < size; i++)
-		rqstor->req_arr[i] = i + 1;
-	rqstor->size = size;
-	rqstor->next_request_id = 0;
-	return 0;
-}
-
-static void requestor_free(struct vmbus_requestor *rqstor)
-{
-	kvfree(rqstor->req_arr);
-	bitmap_free(rqstor->req_bitmap);
-	rqstor->req_arr = NULL;
-	rqstor->req_bitmap = NULL;
-	rqstor->size = 0;
-}
-
-/**
- * vmbus_next_request_id() - an id for a request, to send instead of its address
- * @channel: open channel; its rqstor_size was set before it was opened
- * @rqst_addr: address (or anything) to remember
- *
- * Context: any.
- * Return: 1 .. rqstor_size; VMBUS_NO_RQSTOR if the channel has no ids;
- * VMBUS_RQST_ERROR if all are in use.
- */
-u64 vmbus_next_request_id(struct vmbus_channel *channel, u64 rqst_addr)
-{
-	struct vmbus_requestor *rqstor = &channel->requestor;
-	unsigned long flags;
-	u64 slot;
-
-	if (!channel->rqstor_size)
-		return VMBUS_NO_RQSTOR;
-
-	lock_requestor(channel, flags);
-	slot = rqstor->next_request_id;
-	if (slot >= rqstor->size) {
-		unlock_requestor(channel, flags);
-		return VMBUS_RQST_ERROR;
-	}
-	rqstor->next_request_id = rqstor->req_arr[slot];
-	rqstor->req_arr[slot] = rqst_addr;
-	__set_bit(slot, rqstor->req_bitmap);
-	unlock_requestor(channel, flags);
-
-	/* 0 is the id of messages that the host was not asked for. */
-	return slot + 1;
-}
-EXPORT_SYMBOL_GPL(vmbus_next_request_id);
-
-/**
- * __vmbus_request_addr_match() - the address of an id, freed if it matches
- * @channel: the channel
- * @trans_id: id as the host sent it, any value
- * @rqst_addr: free the id if it holds this address, or VMBUS_RQST_ADDR_ANY
- *
- * Context: any; the caller holds the requestor's lock (lock_requestor()).
- * Return: the address, also if it does not match; VMBUS_NO_RQSTOR if the
- * channel has no ids; VMBUS_RQST_ERROR if the id is not in use.
- */
-u64 __vmbus_request_addr_match(struct vmbus_channel *channel, u64 trans_id,
-			       u64 rqst_addr)
-{
-	struct vmbus_requestor *rqstor = &channel->requestor;
-	u64 slot = trans_id - 1, addr;
-
-	if (!channel->rqstor_size)
-		return VMBUS_NO_RQSTOR;
-	if (slot >= rqstor->size || !test_bit(slot, rqstor->req_bitmap))
-		return VMBUS_RQST_ERROR;
-
-	addr = rqstor->req_arr[slot];
-	if (rqst_addr == VMBUS_RQST_ADDR_ANY || addr == rqst_addr) {
-		__clear_bit(slot, rqstor->req_bitmap);
-		rqstor->req_arr[slot] = rqstor->next_request_id;
-		rqstor->next_request_id = slot;
-	}
-	return addr;
-}
-EXPORT_SYMBOL_GPL(__vmbus_request_addr_match);
-
-/**
- * vmbus_request_addr_match() - __vmbus_request_addr_match() with its lock
- * @channel: the channel
- * @trans_id: id as the host sent it, any value
- * @rqst_addr: free the id if it holds this address, or VMBUS_RQST_ADDR_ANY
- */
-u64 vmbus_request_addr_match(struct vmbus_channel *channel, u64 trans_id, u64 rqst_addr)
-{
-	unsigned long flags;
-	u64 addr;
-
-	lock_requestor(channel, flags);
-	addr = __vmbus_request_addr_match(channel, trans_id, rqst_addr);
-	unlock_requestor(channel, flags);
-	return addr;
-}
-EXPORT_SYMBOL_GPL(vmbus_request_addr_match);
-
-/**
- * vmbus_request_addr() - the address of an id, which is free from now on
- * @channel: the channel
- * @trans_id: id as the host sent it, any value
- *
- * Return: as __vmbus_request_addr_match().
- */
-u64 vmbus_request_addr(struct vmbus_channel *channel, u64 trans_id)
-{
-	return vmbus_request_addr_match(channel, trans_id, VMBUS_RQST_ADDR_ANY);
-}
-EXPORT_SYMBOL_GPL(vmbus_request_addr);
 
 /* ---- open and close ---- */
 
@@ -537,11 +396,9 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	int err;
 
 	lockdep_assert_held(vmbus_chan_open_mutex(chan));
-	if (ch->rqstor_size) {
-		err = requestor_alloc(&ch->requestor, ch->rqstor_size);
-		if (err)
-			return err;
-	}
+	err = vmbus_requestor_alloc(&ch->requestor, ch->rqstor_size);
+	if (err)
+		return err;
 	err = vmbus_ring_map(&chan->tx, chan->ring_pages, chan->tx_pages, 0);
 	if (err)
 		goto free_requestor;
@@ -574,7 +431,7 @@ unshare:
 unmap_tx:
 	vmbus_ring_unmap(&chan->tx);
 free_requestor:
-	requestor_free(&ch->requestor);
+	vmbus_requestor_free(&ch->requestor);
 	return err;
 }
 
@@ -659,7 +516,6 @@ unlock:
 	unlock_opens(chan);
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_open);
 
 /**
  * vmbus_alloc_ring() - allocate a ring that channel->ringbuffer_page maps
@@ -684,7 +540,6 @@ int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size
 	unlock_opens(chan);
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_alloc_ring);
 
 /**
  * vmbus_free_ring() - free a ring that is not in use
@@ -704,7 +559,6 @@ void vmbus_free_ring(struct vmbus_channel *channel)
 	}
 	unlock_opens(chan);
 }
-EXPORT_SYMBOL_GPL(vmbus_free_ring);
 
 /**
  * vmbus_connect_ring() - open a channel with the ring of vmbus_alloc_ring()
@@ -736,7 +590,6 @@ unlock:
 	unlock_opens(chan);
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_connect_ring);
 
 /* Closes one channel that is open; the ring stays unless it was parked. */
 static int close_one(struct vmbus_chan *chan)
@@ -756,7 +609,7 @@ static int close_one(struct vmbus_chan *chan)
 	err = ring_unshare(chan, err);
 	vmbus_ring_unmap(&chan->rx);
 	vmbus_ring_unmap(&chan->tx);
-	requestor_free(&ch->requestor);
+	vmbus_requestor_free(&ch->requestor);
 	vmbus_chan_event(chan, VMBUS_EV_CLOSED);
 	return err;
 }
@@ -764,17 +617,16 @@ static int close_one(struct vmbus_chan *chan)
 /* A referenced sub-channel that is open, or NULL. */
 static struct vmbus_chan *get_open_sub(struct vmbus_chan *primary)
 {
-	struct vmbus_channel *sub;
-	struct vmbus_chan *found = NULL;
+	struct vmbus_chan *sub, *found = NULL;
 
-	mutex_lock(&vmbus_bus.mutex);
-	list_for_each_entry(sub, &primary->ch.sc_list, sc_list) {
-		if (READ_ONCE(sub->state) == CHANNEL_OPENED_STATE) {
-			found = vmbus_chan_get(to_vmbus_chan(sub));
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_for_each_entry(sub, &primary->subs, sub_node) {
+		if (READ_ONCE(sub->ch.state) == CHANNEL_OPENED_STATE) {
+			found = vmbus_chan_get(sub);
 			break;
 		}
 	}
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	return found;
 }
 
@@ -815,7 +667,6 @@ int vmbus_disconnect_ring(struct vmbus_channel *channel)
 	unlock_opens(chan);
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_disconnect_ring);
 
 /**
  * vmbus_close() - close a channel, and its sub-channels before it, and free
@@ -833,41 +684,3 @@ void vmbus_close(struct vmbus_channel *channel)
 		ring_free(chan);
 	unlock_opens(chan);
 }
-EXPORT_SYMBOL_GPL(vmbus_close);
-
-/**
- * vmbus_send_modifychannel() - ask the host to interrupt another CPU
- * @channel: open channel
- * @target_vp: the host's number of that CPU
- *
- * The host drops a second request for a channel while it works on the first, so
- * callers exclude each other.
- *
- * Context: process, sleeps up to vmbus_deadlines.request.
- * Return: 0; -EIO if the protocol is older than 4.1; -EINVAL if the host refused;
- * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
- * -ESHUTDOWN without a connection.
- */
-int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
-{
-	struct vmbus_channel_modifychannel msg = {
-		.header.msgtype = CHANNELMSG_MODIFYCHANNEL,
-		.child_relid = channel->offermsg.child_relid,
-		.target_vp = target_vp,
-	};
-	struct vmbus_request req;
-	int err;
-
-	if (vmbus_proto_version < VERSION_WIN10_V4_1)
-		return -EIO;
-	/* Before 5.3 the host does not answer. */
-	if (vmbus_proto_version < VERSION_WIN10_V5_3)
-		return vmbus_post(&msg, sizeof(msg));
-
-	vmbus_request_init(&req, CHANNELMSG_MODIFYCHANNEL_RESPONSE, msg.child_relid, 0);
-	err = vmbus_request_call(&req, channel, &msg, sizeof(msg), vmbus_deadlines.request);
-	if (!err && req.reply.modify_response.status)
-		err = -EINVAL;
-	return err;
-}
-EXPORT_SYMBOL_GPL(vmbus_send_modifychannel);

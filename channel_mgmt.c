@@ -13,27 +13,14 @@
  * References: each queued work holds one on its channel. The offer's own is
  * dropped in release(), which the state machine lets happen once.
  *
- * Locks: vmbus_bus.mutex for the lists, never while a work is awaited.
+ * Locks: vmbus_connection.channel_mutex for the lists, never while a work is awaited.
  */
-#include <linux/kernel.h>
-#include <linux/interrupt.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/list.h>
-#include <linux/module.h>
 #include <linux/completion.h>
-#include <linux/delay.h>
-#include <linux/cpu.h>
 #include <linux/hyperv.h>
+#include <linux/interrupt.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
 #include <asm/mshyperv.h>
-#include <linux/sched/isolation.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -45,10 +32,6 @@
 
 static const struct vmbus_glue_ops *glue;
 static DECLARE_COMPLETION(all_offers);
-
-/* Channels of perf devices on each CPU, and the node that gets the next. */
-static DEFINE_PER_CPU(unsigned int, perf_channels);
-static int last_node = NUMA_NO_NODE;
 
 /* ---- device types ---- */
 
@@ -115,153 +98,6 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 	return &unknown_device;
 }
 
-/* ---- CPU assignment ---- */
-
-static bool same_device_uses(struct vmbus_chan *chan, unsigned int cpu)
-{
-	struct vmbus_channel *primary = chan->ch.primary_channel ?: &chan->ch;
-	struct vmbus_channel *sub;
-
-	if (to_vmbus_chan(primary)->target_counted && primary->target_cpu == cpu)
-		return true;
-	list_for_each_entry(sub, &primary->sc_list, sc_list)
-		if (to_vmbus_chan(sub)->target_counted && sub->target_cpu == cpu)
-			return true;
-	return false;
-}
-
-/* The CPU of @node that is best for @chan, or nr_cpu_ids if it has none. */
-static unsigned int best_cpu(struct vmbus_chan *chan, int node)
-{
-	const struct cpumask *allowed = housekeeping_cpumask(HK_TYPE_MANAGED_IRQ);
-	unsigned int cpu, load, best = nr_cpu_ids, best_load = UINT_MAX;
-
-	for_each_cpu_and(cpu, cpumask_of_node(node), cpu_online_mask) {
-		if (!cpumask_test_cpu(cpu, allowed))
-			continue;
-		/* Two channels of one device on a CPU help nobody. */
-		load = min(per_cpu(perf_channels, cpu), UINT_MAX / 4);
-		if (same_device_uses(chan, cpu))
-			load += UINT_MAX / 2;
-		if (load < best_load) {
-			best = cpu;
-			best_load = load;
-		}
-	}
-	return best;
-}
-
-static void count_target(struct vmbus_chan *chan, unsigned int cpu)
-{
-	lockdep_assert_held(&vmbus_bus.mutex);
-	if (chan->target_counted)
-		per_cpu(perf_channels, chan->ch.target_cpu)--;
-	WRITE_ONCE(chan->ch.target_cpu, cpu);
-	chan->target_counted = chan->perf;
-	if (chan->target_counted)
-		per_cpu(perf_channels, cpu)++;
-}
-
-/*
- * Channels of perf devices go round the NUMA nodes, on each to the CPU with the
- * fewest of them; others stay with the connect CPU.
- */
-static void choose_cpu(struct vmbus_chan *chan)
-{
-	unsigned int cpu = nr_cpu_ids, tries;
-
-	cpus_read_lock();
-	mutex_lock(&vmbus_bus.mutex);
-	for (tries = 0; chan->perf && cpu >= nr_cpu_ids && tries < num_online_nodes();
-	     tries++) {
-		last_node = next_node_in(last_node, node_online_map);
-		cpu = best_cpu(chan, last_node);
-	}
-	count_target(chan, cpu < nr_cpu_ids ? cpu : VMBUS_CONNECT_CPU);
-	mutex_unlock(&vmbus_bus.mutex);
-	cpus_read_unlock();
-}
-
-static bool targets(const struct vmbus_channel *ch, unsigned int cpu)
-{
-	return ch->target_cpu == cpu || READ_ONCE(to_vmbus_chan(ch)->doubtful_cpu) == cpu;
-}
-
-/**
- * vmbus_cpu_is_target() - does any channel interrupt this CPU?
- * @cpu: the CPU
- *
- * Context: process, with CPU hotplug locked.
- */
-bool vmbus_cpu_is_target(unsigned int cpu)
-{
-	struct vmbus_channel *primary, *sub;
-	bool found = false;
-
-	mutex_lock(&vmbus_bus.mutex);
-	list_for_each_entry(primary, &vmbus_bus.channels, listentry) {
-		found = targets(primary, cpu);
-		list_for_each_entry(sub, &primary->sc_list, sc_list)
-			found |= targets(sub, cpu);
-		if (found)
-			break;
-	}
-	mutex_unlock(&vmbus_bus.mutex);
-	return found;
-}
-
-/**
- * vmbus_channel_retarget() - move a channel's interrupts to a CPU
- * @chan: open channel
- * @cpu: online CPU that takes managed interrupts
- *
- * The host may interrupt the old CPU for a while after this. If it does not
- * answer, it may interrupt either, and the channel stays so until it is closed.
- *
- * Context: process, sleeps up to vmbus_deadlines.request.
- * Return: 0; -EIO if the protocol is older than 4.1, the channel is not open, or
- * the host could not be asked; -EINVAL for a bad CPU or if the host refused.
- */
-int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu)
-{
-	struct vmbus_channel *ch = &chan->ch;
-	unsigned int old;
-	int err = 0;
-
-	if (vmbus_proto_version < VERSION_WIN10_V4_1)
-		return -EIO;
-	if (cpu >= nr_cpu_ids ||
-	    !cpumask_test_cpu(cpu, housekeeping_cpumask(HK_TYPE_MANAGED_IRQ)))
-		return -EINVAL;
-
-	cpus_read_lock();
-	mutex_lock(vmbus_chan_open_mutex(chan));
-	old = ch->target_cpu;
-	if (!cpu_online(cpu)) {
-		err = -EINVAL;
-	} else if (READ_ONCE(ch->state) != CHANNEL_OPENED_STATE) {
-		err = -EIO;
-	} else if (chan->doubtful_cpu != nr_cpu_ids) {
-		err = -EIO;
-	} else if (cpu != old) {
-		err = vmbus_send_modifychannel(ch, vmbus_host->vp_index(cpu));
-		if (err == -ETIMEDOUT)
-			WRITE_ONCE(chan->doubtful_cpu, cpu);
-		if (err && err != -EINVAL)
-			err = -EIO;
-		if (!err) {
-			mutex_lock(&vmbus_bus.mutex);
-			count_target(chan, cpu);
-			mutex_unlock(&vmbus_bus.mutex);
-			if (ch->change_target_cpu_callback)
-				ch->change_target_cpu_callback(ch, old, cpu);
-		}
-	}
-	mutex_unlock(vmbus_chan_open_mutex(chan));
-	cpus_read_unlock();
-	return err;
-}
-
 /* ---- channels come and go ---- */
 
 /* The work holds a reference of its own, which it drops. */
@@ -299,11 +135,9 @@ static DECLARE_WORK(give_back_work, give_back);
 
 static void unlist(struct vmbus_chan *chan)
 {
-	lockdep_assert_held(&vmbus_bus.mutex);
-	list_del_init(chan->ch.primary_channel ? &chan->ch.sc_list : &chan->ch.listentry);
-	if (chan->target_counted)
-		per_cpu(perf_channels, chan->ch.target_cpu)--;
-	chan->target_counted = false;
+	lockdep_assert_held(&vmbus_connection.channel_mutex);
+	list_del_init(chan->ch.primary_channel ? &chan->sub_node : &chan->ch.listentry);
+	vmbus_cpus_forget(chan);
 }
 
 /*
@@ -318,9 +152,9 @@ static void release(struct vmbus_chan *chan)
 	if (chan->ch.primary_channel)
 		glue->channel_del(chan);
 
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	unlist(chan);
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	vmbus_relid_unmap(chan);
 	vmbus_parked_release(vmbus_chan_relid(chan));
 	post_relid_released(vmbus_chan_relid(chan));
@@ -330,19 +164,18 @@ static void release(struct vmbus_chan *chan)
 /* A referenced sub-channel that is not drained yet; it counts as drained now. */
 static struct vmbus_chan *get_undrained_sub(struct vmbus_chan *primary)
 {
-	struct vmbus_chan *found = NULL;
-	struct vmbus_channel *sub;
+	struct vmbus_chan *sub, *found = NULL;
 
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	primary->subs_ready = false;
-	list_for_each_entry(sub, &primary->ch.sc_list, sc_list) {
-		if (to_vmbus_chan(sub)->drained)
+	list_for_each_entry(sub, &primary->subs, sub_node) {
+		if (sub->drained)
 			continue;
-		found = vmbus_chan_get(to_vmbus_chan(sub));
+		found = vmbus_chan_get(sub);
 		found->drained = true;
 		break;
 	}
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	return found;
 }
 
@@ -438,7 +271,7 @@ static void add_chan(struct work_struct *work)
 						add_channel_work);
 	struct vmbus_chan *chan = to_vmbus_chan(ch);
 
-	choose_cpu(chan);
+	vmbus_cpus_choose(chan);
 	if (ch->primary_channel)
 		add_sub(chan);
 	else if (!READ_ONCE(ch->rescind))
@@ -456,14 +289,13 @@ static void add_chan(struct work_struct *work)
  */
 void vmbus_channel_subs_ready(struct vmbus_chan *primary)
 {
-	struct vmbus_channel *sub;
+	struct vmbus_chan *sub;
 
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	primary->subs_ready = true;
-	list_for_each_entry(sub, &primary->ch.sc_list, sc_list)
-		queue_chan_work(to_vmbus_chan(sub), vmbus_bus.chan_wq,
-				&sub->add_channel_work);
-	mutex_unlock(&vmbus_bus.mutex);
+	list_for_each_entry(sub, &primary->subs, sub_node)
+		queue_chan_work(sub, vmbus_bus.chan_wq, &sub->ch.add_channel_work);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
 /**
@@ -482,7 +314,6 @@ void vmbus_set_sc_create_callback(struct vmbus_channel *primary_channel,
 	primary_channel->sc_creation_callback = sc_cr_cb;
 	mutex_unlock(&primary->sc_mutex);
 }
-EXPORT_SYMBOL_GPL(vmbus_set_sc_create_callback);
 
 /* ---- message handlers ---- */
 
@@ -490,7 +321,7 @@ static struct vmbus_chan *find_primary(const guid_t *instance)
 {
 	struct vmbus_channel *ch;
 
-	lockdep_assert_held(&vmbus_bus.mutex);
+	lockdep_assert_held(&vmbus_connection.channel_mutex);
 	list_for_each_entry(ch, &vmbus_bus.channels, listentry)
 		if (guid_equal(&ch->offermsg.offer.if_instance, instance))
 			return to_vmbus_chan(ch);
@@ -510,6 +341,8 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	vmbus_chan_init(chan);
 	INIT_LIST_HEAD(&ch->listentry);
 	INIT_LIST_HEAD(&ch->sc_list);
+	INIT_LIST_HEAD(&chan->subs);
+	INIT_LIST_HEAD(&chan->sub_node);
 	INIT_WORK(&ch->add_channel_work, add_chan);
 	INIT_WORK(&chan->rescind_work, rescind_chan);
 	init_completion(&ch->rescind_event);
@@ -543,7 +376,7 @@ static int list_chan(struct vmbus_chan *chan)
 	    !guid_equal(&primary->ch.offermsg.offer.if_type, &offer->if_type))
 		return -ENODEV;
 	chan->ch.primary_channel = &vmbus_chan_get(primary)->ch;
-	list_add_tail(&chan->ch.sc_list, &primary->ch.sc_list);
+	list_add_tail(&chan->sub_node, &primary->subs);
 	return 0;
 }
 
@@ -587,7 +420,7 @@ static void on_offer(const struct vmbus_message *msg)
 	}
 	clear_bit(offer->child_relid, unwanted);
 
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	err = list_chan(chan);
 	primary = chan->ch.primary_channel;
 	if (err) {
@@ -602,7 +435,7 @@ static void on_offer(const struct vmbus_message *msg)
 	} else if (to_vmbus_chan(primary)->subs_ready) {
 		queue_chan_work(chan, vmbus_bus.chan_wq, &chan->ch.add_channel_work);
 	}
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
 static void on_rescind(const struct vmbus_message *msg)
@@ -764,7 +597,7 @@ bool vmbus_message_poll(unsigned int cpu)
 int vmbus_channels_init(const struct vmbus_glue_ops *ops)
 {
 	glue = ops;
-	mutex_init(&vmbus_bus.mutex);
+	mutex_init(&vmbus_connection.channel_mutex);
 	INIT_LIST_HEAD(&vmbus_bus.channels);
 	reinit_completion(&all_offers);
 	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
@@ -846,9 +679,9 @@ void vmbus_channels_forget(void)
 		rcu_read_unlock();
 		if (!chan)
 			continue;
-		mutex_lock(&vmbus_bus.mutex);
+		mutex_lock(&vmbus_connection.channel_mutex);
 		unlist(chan);
-		mutex_unlock(&vmbus_bus.mutex);
+		mutex_unlock(&vmbus_connection.channel_mutex);
 		vmbus_relid_unmap(chan);
 		vmbus_chan_put(chan);
 	}

@@ -15,24 +15,13 @@
  *
  * Locks: request_lock, relid_lock; neither is held while calling anything.
  */
-#include <linux/kernel.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
 #include <linux/delay.h>
-#include <linux/mm.h>
-#include <linux/module.h>
-#include <linux/slab.h>
-#include <linux/vmalloc.h>
 #include <linux/hyperv.h>
-#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/nmi.h>
+#include <linux/slab.h>
+#include <linux/static_call.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/interrupt.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -71,11 +60,14 @@ struct vmbus_deadlines vmbus_deadlines = {
 };
 
 struct vmbus_conn vmbus_conn;
+
+/* For uio_hv_generic, too. */
+struct vmbus_connection vmbus_connection;
+
 DEFINE_PER_CPU(struct vmbus_synic, vmbus_synic);
 
 /* Version in use, (major << 16) | minor; 0 before the first connection. */
 __u32 vmbus_proto_version;
-EXPORT_SYMBOL_GPL(vmbus_proto_version);
 
 const struct vmbus_host_ops *vmbus_host;
 DEFINE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
@@ -430,25 +422,6 @@ unsigned int vmbus_relid_words(void)
 	return READ_ONCE(relid_top) / BITS_PER_LONG + 1;
 }
 
-/**
- * vmbus_set_event() - signal the host about a channel by hypercall
- * @channel: the channel
- *
- * Context: any.
- */
-void vmbus_set_event(struct vmbus_channel *channel)
-{
-	u32 relid = channel->offermsg.child_relid;
-
-	/* Only hosts of before 2.4 share one event among channels. */
-	if (!channel->is_dedicated_interrupt)
-		sync_set_bit(relid, vmbus_conn.interrupt_page + HV_HYP_PAGE_SIZE / 2);
-
-	++channel->sig_events;
-	static_call(vmbus_host_signal_event)(channel->sig_event);
-}
-EXPORT_SYMBOL_GPL(vmbus_set_event);
-
 /*
  * One INITIATE_CONTACT. -ECONNREFUSED if the host does not speak @version and
  * a lower one may be tried; any other error ends the negotiation: a post that
@@ -460,8 +433,8 @@ static int negotiate(u32 version)
 		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
 		.vmbus_version_requested = version,
 		.target_vcpu = vmbus_host->vp_index(VMBUS_CONNECT_CPU),
-		.monitor_page1 = virt_to_phys(vmbus_conn.monitor_pages[0]),
-		.monitor_page2 = virt_to_phys(vmbus_conn.monitor_pages[1]),
+		.monitor_page1 = virt_to_phys(vmbus_connection.monitor_pages[0]),
+		.monitor_page2 = virt_to_phys(vmbus_connection.monitor_pages[1]),
 	};
 	const struct vmbus_channel_version_response *reply;
 	u32 connection_id = VMBUS_CONN_ID_MESSAGE;
@@ -472,7 +445,7 @@ static int negotiate(u32 version)
 		msg.msg_sint = VMBUS_SINT;
 		connection_id = VMBUS_CONN_ID_CONTACT;
 	} else {
-		msg.interrupt_page = virt_to_phys(vmbus_conn.interrupt_page);
+		msg.interrupt_page = virt_to_phys(vmbus_connection.int_page);
 	}
 
 	vmbus_request_init(&req, CHANNELMSG_VERSION_RESPONSE, 0, 0);
@@ -538,12 +511,12 @@ static void *alloc_page_shared(void)
 
 static void free_shared_pages(void)
 {
-	free_page_shared(vmbus_conn.monitor_pages[1]);
-	free_page_shared(vmbus_conn.monitor_pages[0]);
-	free_page_shared(vmbus_conn.interrupt_page);
-	vmbus_conn.monitor_pages[1] = NULL;
-	vmbus_conn.monitor_pages[0] = NULL;
-	vmbus_conn.interrupt_page = NULL;
+	free_page_shared(vmbus_connection.monitor_pages[1]);
+	free_page_shared(vmbus_connection.monitor_pages[0]);
+	free_page_shared(vmbus_connection.int_page);
+	vmbus_connection.monitor_pages[1] = NULL;
+	vmbus_connection.monitor_pages[0] = NULL;
+	vmbus_connection.int_page = NULL;
 }
 
 static void set_state(enum vmbus_conn_state state)
@@ -568,11 +541,11 @@ int vmbus_connect(u32 max_version)
 	int err = -EINVAL;
 	unsigned int i;
 
-	vmbus_conn.interrupt_page = alloc_page_shared();
-	vmbus_conn.monitor_pages[0] = alloc_page_shared();
-	vmbus_conn.monitor_pages[1] = alloc_page_shared();
-	if (!vmbus_conn.interrupt_page || !vmbus_conn.monitor_pages[0] ||
-	    !vmbus_conn.monitor_pages[1]) {
+	vmbus_connection.int_page = alloc_page_shared();
+	vmbus_connection.monitor_pages[0] = alloc_page_shared();
+	vmbus_connection.monitor_pages[1] = alloc_page_shared();
+	if (!vmbus_connection.int_page || !vmbus_connection.monitor_pages[0] ||
+	    !vmbus_connection.monitor_pages[1]) {
 		free_shared_pages();
 		return -ENOMEM;
 	}

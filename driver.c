@@ -7,39 +7,10 @@
  * are protected by its dynids.lock and copied out under it, so that removing an
  * id does not pull it from under a probe.
  */
-#include <linux/init.h>
-#include <linux/module.h>
 #include <linux/device.h>
-#include <linux/platform_device.h>
-#include <linux/interrupt.h>
-#include <linux/sysctl.h>
-#include <linux/slab.h>
-#include <linux/acpi.h>
-#include <linux/completion.h>
 #include <linux/hyperv.h>
-#include <linux/kernel_stat.h>
-#include <linux/of_address.h>
-#include <linux/clockchips.h>
-#include <linux/cpu.h>
-#include <linux/sched/isolation.h>
-#include <linux/sched/task_stack.h>
-#include <linux/delay.h>
-#include <linux/panic_notifier.h>
-#include <linux/ptrace.h>
-#include <linux/efi.h>
-#include <linux/random.h>
-#include <linux/kernel.h>
-#include <linux/syscore_ops.h>
-#include <linux/dma-map-ops.h>
-#include <linux/pci.h>
-#include <clocksource/hyperv_timer.h>
-#include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
+#include <linux/module.h>
+#include <linux/slab.h>
 
 #include "include/vmbus_private.h"
 
@@ -218,7 +189,6 @@ int __vmbus_driver_register(struct hv_driver *hv_driver, struct module *owner,
 	INIT_LIST_HEAD(&hv_driver->dynids.list);
 	return driver_register(&hv_driver->driver);
 }
-EXPORT_SYMBOL_GPL(__vmbus_driver_register);
 
 /**
  * vmbus_driver_unregister() - undo vmbus_driver_register()
@@ -236,4 +206,3 @@ void vmbus_driver_unregister(struct hv_driver *hv_driver)
 		kfree(dynid);
 	INIT_LIST_HEAD(&hv_driver->dynids.list);
 }
-EXPORT_SYMBOL_GPL(vmbus_driver_unregister);

@@ -8,23 +8,10 @@
  *
  * Parked memory is on a list that owns it. The list's lock is innermost.
  */
-#include <linux/kernel.h>
-#include <linux/interrupt.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
+#include <linux/hyperv.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/module.h>
-#include <linux/hyperv.h>
-#include <linux/uio.h>
-#include <linux/set_memory.h>
-#include <asm/page.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -263,7 +250,6 @@ int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size
 		gpadl->decrypted = false;
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_establish_gpadl);
 
 /**
  * vmbus_teardown_gpadl() - take a buffer back from the host
@@ -288,7 +274,6 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 	gpadl->gpadl_handle = 0;
 	return err;
 }
-EXPORT_SYMBOL_GPL(vmbus_teardown_gpadl);
 
 /**
  * vmbus_pages_free() - free pages that no host uses

@@ -2,25 +2,7 @@
 /*
  * Integration components: the negotiation that all of them share.
  */
-#include <linux/kernel.h>
-#include <linux/interrupt.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/list.h>
-#include <linux/module.h>
-#include <linux/completion.h>
-#include <linux/delay.h>
-#include <linux/cpu.h>
 #include <linux/hyperv.h>
-#include <asm/mshyperv.h>
-#include <linux/sched/isolation.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -103,4 +85,3 @@ bool vmbus_prep_negotiate_resp(struct icmsg_hdr *icmsghdrp, u8 *buf, u32 buflen,
 		*nego_srv_version = *srv;
 	return true;
 }
-EXPORT_SYMBOL_GPL(vmbus_prep_negotiate_resp);

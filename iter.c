@@ -5,54 +5,80 @@
  * Actions: one receiver for each channel, as in packet.c; it may stop between
  * two packets and go on later.
  */
-#include <linux/kernel.h>
-#include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/hyperv.h>
-#include <linux/uio.h>
-#include <linux/vmalloc.h>
-#include <linux/slab.h>
-#include <linux/prefetch.h>
-#include <linux/io.h>
+#include <linux/string.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/interrupt.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
-#undef pr_fmt
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-/**
- * vmbus_rx_report() - tell the user, once, that the inbound ring is broken
- * @chan: the channel
- */
-void vmbus_rx_report(struct vmbus_chan *chan)
+/* No copy, the next packet is corrupt. */
+static noinline struct vmpacket_descriptor *iter_broken(struct vmbus_ring *ring)
 {
-	if (chan->rx.reported)
-		return;
-	chan->rx.reported = true;
-	pr_err_ratelimited("%pUl (relid %u): the host corrupted the inbound ring\n",
-			   &chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan));
+	vmbus_ring_break(ring);
+	return NULL;
 }
 
-/**
- * vmbus_rx_publish() - give the room of consumed packets back to the host
- * @chan: open channel
- *
- * Context: any; one caller at a time.
- */
-void vmbus_rx_publish(struct vmbus_chan *chan)
+/* A private copy of as much of the packet at @start as the buffer holds. */
+static noinline struct vmpacket_descriptor *
+iter_clamped(struct vmbus_ring *ring, const u64 *start, u64 word0)
 {
-	if (vmbus_ring_publish(&chan->rx)) {
-		++chan->ch.intr_in_full;
-		vmbus_setevent(&chan->ch);
-	}
+	struct vmpacket_descriptor *copy = ring->info->pkt_buffer;
+	u32 size = ring->info->pkt_buffer_size;
+
+	memcpy(copy, start, size);
+	memcpy(copy, &word0, sizeof(word0));
+	copy->len8 = size / sizeof(u64);
+	copy->offset8 = min(copy->offset8, copy->len8);
+	return copy;
+}
+
+/*
+ * A private copy of the packet at @read. A packet larger than the buffer is
+ * clamped, its length too. What is rare is called last, so that the common way
+ * saves no registers.
+ */
+static __always_inline struct vmpacket_descriptor *iter_copy(struct vmbus_ring *ring, u32 read)
+{
+	struct vmpacket_descriptor *copy = ring->info->pkt_buffer;
+	struct vmbus_ring_packet pkt = { };
+
+	if (unlikely(!vmbus_ring_parse(ring, read, &pkt)))
+		return iter_broken(ring);
+	ring->handed_out = pkt.len + VMBUS_RING_TRAILER;
+	if (unlikely(pkt.len > ring->info->pkt_buffer_size))
+		return iter_clamped(ring, pkt.start, pkt.word0);
+	vmbus_ring_copy_packet(copy, &pkt, pkt.len);
+	return copy;
+}
+
+/* All of what was seen is consumed: look for more. */
+static noinline struct vmpacket_descriptor *iter_refill(struct vmbus_ring *ring)
+{
+	ring->handed_out = 0;
+	if (!vmbus_ring_look(ring))
+		return NULL;
+	return iter_copy(ring, ring->info->priv_read_index);
+}
+
+static __always_inline struct vmpacket_descriptor *iter_first(struct vmbus_ring *ring)
+{
+	u32 read = ring->info->priv_read_index;
+
+	if (ring->seen == read)
+		return iter_refill(ring);
+	return iter_copy(ring, read);
+}
+
+/* Step over the packet that was last given out. */
+static __always_inline struct vmpacket_descriptor *iter_next(struct vmbus_ring *ring)
+{
+	struct hv_ring_buffer_info *info = ring->info;
+	u32 read = vmbus_ring_advance(info, info->priv_read_index, ring->handed_out);
+
+	info->priv_read_index = read;
+	if (ring->seen == read)
+		return iter_refill(ring);
+	return iter_copy(ring, read);
 }
 
 /**
@@ -73,12 +99,11 @@ struct vmpacket_descriptor *hv_pkt_iter_first(struct vmbus_channel *channel)
 
 	if (unlikely(!channel->inbound.ring_buffer))
 		return NULL;
-	desc = vmbus_ring_iter_first(&chan->rx);
+	desc = iter_first(&chan->rx);
 	if (unlikely(!desc && chan->rx.broken))
 		vmbus_rx_report(chan);
 	return desc;
 }
-EXPORT_SYMBOL_GPL(hv_pkt_iter_first);
 
 /**
  * __hv_pkt_iter_next() - step over a packet to the next one
@@ -93,9 +118,8 @@ struct vmpacket_descriptor *__hv_pkt_iter_next(struct vmbus_channel *channel,
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
-	return vmbus_ring_iter_next(&chan->rx);
+	return iter_next(&chan->rx);
 }
-EXPORT_SYMBOL_GPL(__hv_pkt_iter_next);
 
 /**
  * hv_pkt_iter_close() - give the room of all packets stepped over to the host
@@ -107,7 +131,6 @@ void hv_pkt_iter_close(struct vmbus_channel *channel)
 {
 	vmbus_rx_publish(to_vmbus_chan(channel));
 }
-EXPORT_SYMBOL_GPL(hv_pkt_iter_close);
 
 /**
  * hv_ringbuffer_spinlock_busy() - is anybody sending?
@@ -119,4 +142,3 @@ bool hv_ringbuffer_spinlock_busy(struct vmbus_channel *channel)
 {
 	return spin_is_locked(&channel->outbound.ring_lock);
 }
-EXPORT_SYMBOL_GPL(hv_ringbuffer_spinlock_busy);

@@ -7,23 +7,9 @@
  * stops it before it closes the channel. Senders may go on, since who closes a
  * primary closes its sub-channels: they look for the ring under its lock.
  */
-#include <linux/kernel.h>
-#include <linux/interrupt.h>
-#include <linux/sched.h>
-#include <linux/wait.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/module.h>
 #include <linux/hyperv.h>
-#include <linux/uio.h>
-#include <linux/set_memory.h>
-#include <asm/page.h>
+#include <linux/string.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <linux/atomic.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_private.h"
 
@@ -50,29 +36,6 @@ struct packet {
 	u32 len;
 	u64 requestid;
 };
-
-/**
- * vmbus_setevent() - signal the host about a channel
- * @channel: the channel
- *
- * Sets a bit in the monitor page if the host watches one for this channel (it
- * looks within the monitor latency), else makes the hypercall.
- *
- * Context: any.
- */
-void vmbus_setevent(struct vmbus_channel *channel)
-{
-	struct vmbus_monitor_page *page = vmbus_conn.monitor_pages[1];
-
-	if (!channel->offermsg.monitor_allocated || channel->low_latency) {
-		vmbus_set_event(channel);
-		return;
-	}
-	++channel->sig_events;
-	sync_set_bit(channel->monitor_bit,
-		     (unsigned long *)&page->trigger_group[channel->monitor_grp].pending);
-}
-EXPORT_SYMBOL_GPL(vmbus_setevent);
 
 static noinline int send_failed(struct vmbus_chan *chan, int err, u32 total)
 {
@@ -194,7 +157,6 @@ int vmbus_sendpacket_getid(struct vmbus_channel *channel, void *buffer, u32 buff
 
 	return send(channel, &packet, trans_id);
 }
-EXPORT_SYMBOL(vmbus_sendpacket_getid);
 
 /**
  * vmbus_sendpacket() - send a packet
@@ -220,7 +182,6 @@ int vmbus_sendpacket(struct vmbus_channel *channel, void *buffer, u32 bufferlen,
 
 	return send(channel, &packet, NULL);
 }
-EXPORT_SYMBOL(vmbus_sendpacket);
 
 /**
  * vmbus_sendpacket_mpb_desc() - send a GPA-direct packet
@@ -258,7 +219,6 @@ int vmbus_sendpacket_mpb_desc(struct vmbus_channel *channel,
 		desc->rangecount = 1;
 	return send(channel, &packet, NULL);
 }
-EXPORT_SYMBOL_GPL(vmbus_sendpacket_mpb_desc);
 
 /* @skip_desc: whether the caller wants the payload only. */
 static __always_inline int receive(struct vmbus_channel *ch, void *buffer, u32 bufferlen,
@@ -315,7 +275,6 @@ int vmbus_recvpacket(struct vmbus_channel *channel, void *buffer, u32 bufferlen,
 {
 	return receive(channel, buffer, bufferlen, buffer_actual_len, requestid, true);
 }
-EXPORT_SYMBOL(vmbus_recvpacket);
 
 /**
  * vmbus_recvpacket_raw() - receive the next packet with its descriptor
@@ -332,4 +291,3 @@ int vmbus_recvpacket_raw(struct vmbus_channel *channel, void *buffer, u32 buffer
 {
 	return receive(channel, buffer, bufferlen, buffer_actual_len, requestid, false);
 }
-EXPORT_SYMBOL_GPL(vmbus_recvpacket_raw);

@@ -16,23 +16,11 @@
  * the two steps on each side lets at least one of them see the other. This is
  * tested by a model, tests/model/ring.pml; comments name the labels in it.
  */
-#include <linux/kernel.h>
-#include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/hyperv.h>
-#include <linux/uio.h>
-#include <linux/vmalloc.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/prefetch.h>
-#include <linux/io.h>
+#include <linux/vmalloc.h>
 #include <asm/mshyperv.h>
-#include <linux/list.h>
-#include <linux/bitops.h>
-#include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
-#include <linux/atomic.h>
-#include <linux/interrupt.h>
-#include <linux/tracepoint.h>
 
 #include "include/vmbus_ring.h"
 #include "include/vmbus_wire.h"
@@ -321,53 +309,6 @@ bool vmbus_ring_publish(struct vmbus_ring *ring)
 }
 
 /**
- * vmbus_ring_iter_broken() - no copy, the next packet is corrupt
- * @ring: inbound ring
- *
- * Return: NULL.
- */
-struct vmpacket_descriptor *vmbus_ring_iter_broken(struct vmbus_ring *ring)
-{
-	vmbus_ring_break(ring);
-	return NULL;
-}
-
-/**
- * vmbus_ring_iter_refill() - a private copy of the next packet, if there is one
- * @ring: inbound ring, all of what was seen is consumed
- *
- * Return: as vmbus_ring_iter_first().
- */
-struct vmpacket_descriptor *vmbus_ring_iter_refill(struct vmbus_ring *ring)
-{
-	ring->handed_out = 0;
-	if (!vmbus_ring_look(ring))
-		return NULL;
-	return vmbus_ring_iter_copy(ring, ring->info->priv_read_index);
-}
-
-/**
- * vmbus_ring_iter_clamped() - a private copy of as much as the buffer holds
- * @ring: inbound ring
- * @start: the packet in the ring, larger than the buffer
- * @word0: the checked first half of its descriptor
- *
- * Return: the copy.
- */
-struct vmpacket_descriptor *vmbus_ring_iter_clamped(struct vmbus_ring *ring,
-						    const u64 *start, u64 word0)
-{
-	struct vmpacket_descriptor *copy = ring->info->pkt_buffer;
-	u32 size = ring->info->pkt_buffer_size;
-
-	memcpy(copy, start, size);
-	memcpy(copy, &word0, sizeof(word0));
-	copy->len8 = size / sizeof(u64);
-	copy->offset8 = min(copy->offset8, copy->len8);
-	return copy;
-}
-
-/**
  * hv_ringbuffer_get_debuginfo() - indices of a ring, for humans
  * @ring_info: the ring
  * @debug_info: filled; the indices are as found, the counts are 0 if they are
@@ -404,4 +345,3 @@ int hv_ringbuffer_get_debuginfo(struct hv_ring_buffer_info *ring_info,
 	}
 	return 0;
 }
-EXPORT_SYMBOL_GPL(hv_ringbuffer_get_debuginfo);

@@ -21,18 +21,20 @@ enum monitor_direction { MONITOR_SERVER, MONITOR_CLIENT };
 
 static u32 monitor_pending(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	return READ_ONCE(vmbus_conn.monitor_pages[dir]->trigger_group[ch->monitor_grp].pending);
+	const struct vmbus_monitor_page *page = vmbus_connection.monitor_pages[dir];
+
+	return READ_ONCE(page->trigger_group[ch->monitor_grp].pending);
 }
 
 static u32 monitor_latency(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	return READ_ONCE(vmbus_conn.monitor_pages[dir]->latency[ch->monitor_grp]
+	return READ_ONCE(vmbus_connection.monitor_pages[dir]->latency[ch->monitor_grp]
 			 [ch->monitor_bit]);
 }
 
 static u32 monitor_conn_id(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	return READ_ONCE(vmbus_conn.monitor_pages[dir]->parameter[ch->monitor_grp]
+	return READ_ONCE(vmbus_connection.monitor_pages[dir]->parameter[ch->monitor_grp]
 			 [ch->monitor_bit].connection_id);
 }
 
@@ -107,15 +109,15 @@ static ssize_t channel_vp_mapping_show(struct device *dev, struct device_attribu
 				       char *buf)
 {
 	const struct vmbus_channel *channel = device_to_hv_device(dev)->channel;
-	const struct vmbus_channel *sub;
+	const struct vmbus_chan *sub;
 	int len;
 
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	len = sysfs_emit(buf, "%u:%u\n", channel->offermsg.child_relid, channel->target_cpu);
-	list_for_each_entry(sub, &channel->sc_list, sc_list)
-		len += sysfs_emit_at(buf, len, "%u:%u\n", sub->offermsg.child_relid,
-				     sub->target_cpu);
-	mutex_unlock(&vmbus_bus.mutex);
+	list_for_each_entry(sub, &to_vmbus_chan(channel)->subs, sub_node)
+		len += sysfs_emit_at(buf, len, "%u:%u\n", vmbus_chan_relid(sub),
+				     sub->ch.target_cpu);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	return len;
 }
 static DEVICE_ATTR_RO(channel_vp_mapping);
@@ -396,9 +398,9 @@ int vmbus_sysfs_add_channel(struct vmbus_chan *chan)
 		kobject_put(kobj);
 		return err;
 	}
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	chan->kobj_added = true;
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	kobject_uevent(kobj, KOBJ_ADD);
 	return 0;
 }
@@ -414,10 +416,10 @@ void vmbus_sysfs_del_channel(struct vmbus_chan *chan)
 	bool added;
 
 	/* A sub-channel's rescind and its primary's may come here together. */
-	mutex_lock(&vmbus_bus.mutex);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	added = chan->kobj_added;
 	chan->kobj_added = false;
-	mutex_unlock(&vmbus_bus.mutex);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	if (!added)
 		return;
 	kobject_del(&chan->ch.kobj);

@@ -9,14 +9,14 @@
  *	chan->open_mutex	open, close and retarget of a device's channels;
  *				held across waits for the host, so never taken on
  *				the message work
- *	vmbus_bus.mutex		channel list, sub-channel lists, CPU assignment;
+ *	vmbus_connection.channel_mutex		channel list, sub-channel lists, CPU assignment;
  *				never held across a wait for the host
  *	chan->lock		state machine of one channel (spinlock)
  *	relid lock		relid table writers (spinlock)
  *	request lock		pending requests (spinlock)
  * Handlers of host messages run under a mutex of their own, outside of
- * vmbus_bus.mutex. A retarget waits for the host under cpus_read_lock().
- * No sysfs file or kobject is removed under open_mutex or vmbus_bus.mutex: removal
+ * vmbus_connection.channel_mutex. A retarget waits for the host under cpus_read_lock().
+ * No sysfs file or kobject is removed under open_mutex or vmbus_connection.channel_mutex: removal
  * waits for the attribute's users, and the cpu attribute takes both.
  */
 #ifndef _VMBUS_PRIVATE_H
@@ -28,6 +28,7 @@
 #include <linux/percpu-defs.h>
 #include <linux/workqueue.h>
 
+#include "vmbus_connection.h"
 #include "vmbus_host.h"
 #include "vmbus_ring.h"
 #include "vmbus_validate.h"
@@ -80,7 +81,9 @@ enum vmbus_chan_event {
  * @sc_mutex: primary: held while ch.sc_creation_callback runs or is changed;
  *	outside @open_mutex
  *
- * vmbus_bus.mutex protects:
+ * vmbus_connection.channel_mutex protects:
+ * @subs: primary: its sub-channels
+ * @sub_node: sub-channel: in its primary's @subs
  * @subs_ready: primary: its device is there, so sub-channels can be added
  * @doubtful_cpu: the host may have moved the channel's interrupts there, or not
  *	(written under @open_mutex); nr_cpu_ids if that is not so
@@ -91,7 +94,7 @@ enum vmbus_chan_event {
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
- * @kobj_added: ch.kobj is in sysfs (vmbus_bus.mutex)
+ * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -111,6 +114,8 @@ struct vmbus_chan {
 
 	struct mutex sc_mutex;		/* ch.sc_creation_callback */
 
+	struct list_head subs;
+	struct list_head sub_node;
 	bool subs_ready;
 	unsigned int doubtful_cpu;
 	bool drained;
@@ -179,27 +184,21 @@ enum vmbus_conn_state {
  * struct vmbus_conn - the connection to the host
  * @state: written by connect and disconnect, read by anyone
  * @message_connection_id: where to post
- * @interrupt_page: second half: send flags for channels that share the event
- *	connection (legacy)
- * @monitor_pages: host to guest, guest to host
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
-	void *interrupt_page;
-	struct vmbus_monitor_page *monitor_pages[2];
 };
 
 /**
  * struct vmbus_bus - the channels on the bus
- * @mutex: protects @channels, all sub-channel lists and the CPU spreading
  * @channels: primary channels, in the order of their offers
+ *	(vmbus_connection.channel_mutex)
  * @root: parent of all devices: the ACPI or platform device of VMBus
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
  */
 struct vmbus_bus {
-	struct mutex mutex;	/* lists of channels, CPU spreading */
 	struct list_head channels;
 	struct device *root;
 	struct workqueue_struct *add_wq;
@@ -270,9 +269,31 @@ void vmbus_chan_put(struct vmbus_chan *chan);
 void vmbus_chan_interrupt(struct vmbus_chan *chan);
 struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
 
-/* iter.c */
+/* request_id.c */
+int vmbus_requestor_alloc(struct vmbus_requestor *rqstor, u32 size);
+void vmbus_requestor_free(struct vmbus_requestor *rqstor);
+
+/* signal.c */
 void vmbus_rx_report(struct vmbus_chan *chan);
-void vmbus_rx_publish(struct vmbus_chan *chan);
+void vmbus_rx_signal(struct vmbus_chan *chan);
+
+/**
+ * vmbus_rx_publish() - give the room of consumed packets back to the host
+ * @chan: open channel
+ *
+ * Context: any; one caller at a time.
+ */
+static inline void vmbus_rx_publish(struct vmbus_chan *chan)
+{
+	if (vmbus_ring_publish(&chan->rx))
+		vmbus_rx_signal(chan);
+}
+
+/* cpus.c */
+void vmbus_cpus_choose(struct vmbus_chan *chan);
+void vmbus_cpus_forget(struct vmbus_chan *chan);
+bool vmbus_cpu_is_target(unsigned int cpu);
+int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu);
 
 /* channel_mgmt.c */
 int vmbus_channels_init(const struct vmbus_glue_ops *glue);
@@ -282,8 +303,6 @@ void vmbus_channels_remove(void);
 void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
-int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu);
-bool vmbus_cpu_is_target(unsigned int cpu);
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
 
 /* sysfs.c */

@@ -51,10 +51,6 @@ bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len);
 bool vmbus_ring_publish(struct vmbus_ring *ring);
 bool vmbus_ring_look(struct vmbus_ring *ring);
 void vmbus_ring_break(struct vmbus_ring *ring);
-struct vmpacket_descriptor *vmbus_ring_iter_refill(struct vmbus_ring *ring);
-struct vmpacket_descriptor *vmbus_ring_iter_broken(struct vmbus_ring *ring);
-struct vmpacket_descriptor *vmbus_ring_iter_clamped(struct vmbus_ring *ring,
-						    const u64 *start, u64 word0);
 
 static inline bool vmbus_ring_index_valid(const struct hv_ring_buffer_info *info, u32 index)
 {
@@ -203,66 +199,6 @@ static __always_inline void vmbus_ring_copy_packet(void *to, const struct vmbus_
 	memcpy(to + sizeof(u64), &pkt->trans_id, sizeof(u64));
 	vmbus_ring_copy(to + sizeof(struct vmpacket_descriptor), pkt->start + 2,
 			len - sizeof(struct vmpacket_descriptor));
-}
-
-/**
- * vmbus_ring_iter_copy() - a private copy of the packet at an index
- * @ring: inbound ring, mapped with a packet buffer
- * @read: the reader's index, not @ring->seen
- *
- * A packet larger than the buffer is clamped, its length too. What is rare is
- * called last, so that the common way saves no registers.
- *
- * Return: the copy, valid until the next call, or NULL if the ring is broken.
- */
-static __always_inline struct vmpacket_descriptor *
-vmbus_ring_iter_copy(struct vmbus_ring *ring, u32 read)
-{
-	struct vmpacket_descriptor *copy = ring->info->pkt_buffer;
-	struct vmbus_ring_packet pkt = { };
-
-	if (unlikely(!vmbus_ring_parse(ring, read, &pkt)))
-		return vmbus_ring_iter_broken(ring);
-	ring->handed_out = pkt.len + VMBUS_RING_TRAILER;
-	if (unlikely(pkt.len > ring->info->pkt_buffer_size))
-		return vmbus_ring_iter_clamped(ring, pkt.start, pkt.word0);
-	vmbus_ring_copy_packet(copy, &pkt, pkt.len);
-	return copy;
-}
-
-/**
- * vmbus_ring_iter_first() - a private copy of the next packet
- * @ring: inbound ring, mapped with a packet buffer
- *
- * Return: the copy, valid until the next call, or NULL if the ring is empty or
- * @ring->broken.
- */
-static __always_inline struct vmpacket_descriptor *
-vmbus_ring_iter_first(struct vmbus_ring *ring)
-{
-	u32 read = ring->info->priv_read_index;
-
-	if (ring->seen == read)
-		return vmbus_ring_iter_refill(ring);
-	return vmbus_ring_iter_copy(ring, read);
-}
-
-/**
- * vmbus_ring_iter_next() - step over the packet that was last given out
- * @ring: inbound ring
- *
- * Return: as vmbus_ring_iter_first().
- */
-static __always_inline struct vmpacket_descriptor *
-vmbus_ring_iter_next(struct vmbus_ring *ring)
-{
-	struct hv_ring_buffer_info *info = ring->info;
-	u32 read = vmbus_ring_advance(info, info->priv_read_index, ring->handed_out);
-
-	info->priv_read_index = read;
-	if (ring->seen == read)
-		return vmbus_ring_iter_refill(ring);
-	return vmbus_ring_iter_copy(ring, read);
 }
 
 #endif /* _VMBUS_RING_H */

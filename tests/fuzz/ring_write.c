@@ -378,7 +378,7 @@ int fuzz_one(const u8 *data, size_t size)
 	chan.ch.offermsg.monitor_allocated = config / 32;
 	chan.ch.monitor_grp = config / 64;
 	chan.ch.monitor_bit = input_u8() % 32;
-	vmbus_conn.monitor_pages[1] = &monitor;
+	vmbus_connection.monitor_pages[1] = &monitor;
 	shared_start(&chan.ch.outbound, nr_pages - 1, input_u8());
 	open_ring();
 	while (input_more())

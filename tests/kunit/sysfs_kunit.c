@@ -139,8 +139,8 @@ static void monitor_files_if_monitored(struct kunit *test)
 	KUNIT_EXPECT_GT(test, device_read(ch, "monitor_id", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "70");
 	/* Group 2, bit 6. */
-	vmbus_conn.monitor_pages[1]->latency[2][6] = 1234;
-	vmbus_conn.monitor_pages[0]->trigger_group[2].pending = 0x40;
+	vmbus_connection.monitor_pages[1]->latency[2][6] = 1234;
+	vmbus_connection.monitor_pages[0]->trigger_group[2].pending = 0x40;
 	KUNIT_EXPECT_GT(test, channel_read(ch, "latency", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "1234");
 	KUNIT_EXPECT_GT(test, device_read(ch, "server_monitor_pending", text, sizeof(text)), 0);
