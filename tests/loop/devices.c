@@ -44,6 +44,7 @@ static int offer(const char *line)
 	sim_unlock();
 	return 0;
 }
+
 LOOP_COMMAND(offer);
 
 /* With the model locked; a device that the guest has, or can have. */
@@ -87,6 +88,7 @@ static int sub(const char *line)
 	sim_unlock();
 	return primary ? 0 : -ENODEV;
 }
+
 LOOP_COMMAND(sub);
 
 static int rescind(const char *line)
@@ -105,6 +107,7 @@ static int rescind(const char *line)
 	sim_unlock();
 	return chan ? 0 : -ENODEV;
 }
+
 LOOP_COMMAND(rescind);
 
 static int poke(const char *line)
@@ -123,6 +126,7 @@ static int poke(const char *line)
 	sim_unlock();
 	return err;
 }
+
 LOOP_COMMAND(poke);
 
 static int channels_show(struct seq_file *file, void *unused)

@@ -241,9 +241,9 @@ static bool receive(struct socket *socket)
 	if (packet->type != SIM_PKT_INBAND || packet->flags || len < 0 ||
 	    pipe->type != PIPE_DATA || pipe->size > len || pipe->size + 8 <= len ||
 	    socket->fin_in) {
-		sim_violation("socket of relid %u: packet type %u flags %u of %d bytes, pipe %u, %u, %s",
+		sim_violation("relid %u: type %u flags %u, %d bytes, pipe type %u size %u%s",
 			      socket->chan->relid, packet->type, packet->flags, len, pipe->type,
-			      pipe->size, socket->fin_in ? "after FIN" : "before FIN");
+			      pipe->size, socket->fin_in ? ", after FIN" : "");
 		socket->abort = true;
 		return false;
 	}
@@ -425,6 +425,7 @@ static int connect(const char *line)
 	sim_unlock();
 	return 0;
 }
+
 LOOP_COMMAND(connect);
 
 static int drop(const char *line)
@@ -438,6 +439,7 @@ static int drop(const char *line)
 	mod_delayed_work(system_wq, &reaper, 0);
 	return 0;
 }
+
 LOOP_COMMAND(drop);
 
 /* ---- life, files ---- */

@@ -70,7 +70,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *for
 /* ---- sysfs ---- */
 
 /* Valid until the next call. */
-static const char *__attribute__((format(printf, 1, 2))) device_path(const char *format, ...)
+static const char * __attribute__((format(printf, 1, 2))) device_path(const char *format, ...)
 {
 	static char path[512];
 	va_list args;
@@ -369,7 +369,8 @@ static void exchange(struct channel *chans, unsigned int count, unsigned int rou
 			if (receive_some(chans, count))
 				continue;
 			if (wait_interrupt(20000) < 0)
-				fail("no interrupt, %u packets have no answer", waiting(chans, count));
+				fail("no interrupt, %u packets have no answer",
+				     waiting(chans, count));
 			interrupts++;
 		}
 	}

@@ -229,7 +229,8 @@ static void refused(unsigned int port, unsigned int ms)
 	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 	long long begin = now_ms();
 
-	if (fd < 0 || setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof(limit)))
+	if (fd < 0 ||
+	    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof(limit)))
 		fail("socket");
 	if (!connect(fd, (struct sockaddr *)&to, sizeof(to)))
 		fail("connected to port %u", port);
