@@ -415,6 +415,7 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	/* The host may interrupt before its OPENCHANNEL_RESULT. */
 	ch->channel_callback_context = context;
 	chan->doubtful_cpu = nr_cpu_ids;
+	WRITE_ONCE(chan->moved, false);
 	/* Pairs with the acquires of those who call it: the context comes first. */
 	smp_store_release(&ch->onchannel_callback, callback);
 

@@ -3,25 +3,44 @@
  * Which CPU a channel interrupts, and how it moves to another.
  *
  * Actions: the choice for a new channel; moves that users ask for; CPUs that
- * want to go. Moves of the channels of one device exclude each other, and its
- * opens and closes, by the primary channel's open_mutex.
+ * go, whose channels are moved in the hotplug thread of the CPU; one late look
+ * after them, from a work. Moves of the channels of one device exclude each
+ * other, and its opens and closes, by the primary channel's open_mutex.
  *
- * Locks: cpus_read_lock() -> open_mutex -> vmbus_connection.channel_mutex, which
- * protects the counts.
+ * Who goes through the channels that a CPU has to lose holds a reference on the
+ * one at hand: it may be closed, rescinded and released meanwhile.
+ *
+ * Locks: CPU hotplug -> open_mutex -> vmbus_connection.channel_mutex, which
+ * protects the counts. The first is held for reading by users who move a channel
+ * and by the choice for a new one, for writing while a CPU goes: whoever holds
+ * open_mutex must not ask for it.
  */
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/hyperv.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/sched/isolation.h>
+#include <linux/slab.h>
 #include <linux/topology.h>
+#include <linux/workqueue.h>
 #include <asm/mshyperv.h>
 
 #include "include/vmbus_private.h"
 
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* When the last interrupts that a host sent to a CPU that went are long over. */
+#define LATE_JIFFIES	HZ
+
 /* Channels of perf devices on each CPU, and the node that gets the next. */
 static DEFINE_PER_CPU(unsigned int, perf_channels);
 static int last_node = NUMA_NO_NODE;
+
+/* When a CPU went last (vmbus_connection.channel_mutex). */
+static unsigned long last_went;
 
 static bool same_device_uses(struct vmbus_chan *chan, unsigned int cpu)
 {
@@ -36,14 +55,18 @@ static bool same_device_uses(struct vmbus_chan *chan, unsigned int cpu)
 	return false;
 }
 
-/* The CPU of @node that is best for @chan, or nr_cpu_ids if it has none. */
-static unsigned int best_cpu(struct vmbus_chan *chan, int node)
+/*
+ * The CPU of @node that is best for @chan, or nr_cpu_ids if it has none. One that
+ * @moves looks for another than it has, and leaves the connect CPU to others.
+ */
+static unsigned int best_cpu(struct vmbus_chan *chan, int node, bool moves)
 {
 	const struct cpumask *allowed = housekeeping_cpumask(HK_TYPE_MANAGED_IRQ);
 	unsigned int cpu, load, best = nr_cpu_ids, best_load = UINT_MAX;
 
 	for_each_cpu_and(cpu, cpumask_of_node(node), cpu_online_mask) {
-		if (!cpumask_test_cpu(cpu, allowed))
+		if (!cpumask_test_cpu(cpu, allowed) ||
+		    (moves && (cpu == chan->ch.target_cpu || cpu == VMBUS_CONNECT_CPU)))
 			continue;
 		/* Two channels of one device on a CPU help nobody. */
 		load = min(per_cpu(perf_channels, cpu), UINT_MAX / 4);
@@ -55,6 +78,19 @@ static unsigned int best_cpu(struct vmbus_chan *chan, int node)
 		}
 	}
 	return best;
+}
+
+/* Round the nodes; the connect CPU if there is no other. With CPU hotplug locked. */
+static unsigned int spread(struct vmbus_chan *chan, bool moves)
+{
+	unsigned int cpu = nr_cpu_ids, tries;
+
+	lockdep_assert_held(&vmbus_connection.channel_mutex);
+	for (tries = 0; cpu >= nr_cpu_ids && tries < num_online_nodes(); tries++) {
+		last_node = next_node_in(last_node, node_online_map);
+		cpu = best_cpu(chan, last_node, moves);
+	}
+	return cpu < nr_cpu_ids ? cpu : VMBUS_CONNECT_CPU;
 }
 
 static void count_target(struct vmbus_chan *chan, unsigned int cpu)
@@ -79,16 +115,9 @@ static void count_target(struct vmbus_chan *chan, unsigned int cpu)
  */
 void vmbus_cpus_choose(struct vmbus_chan *chan)
 {
-	unsigned int cpu = nr_cpu_ids, tries;
-
 	cpus_read_lock();
 	mutex_lock(&vmbus_connection.channel_mutex);
-	for (tries = 0; chan->perf && cpu >= nr_cpu_ids && tries < num_online_nodes();
-	     tries++) {
-		last_node = next_node_in(last_node, node_online_map);
-		cpu = best_cpu(chan, last_node);
-	}
-	count_target(chan, cpu < nr_cpu_ids ? cpu : VMBUS_CONNECT_CPU);
+	count_target(chan, chan->perf ? spread(chan, false) : VMBUS_CONNECT_CPU);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	cpus_read_unlock();
 }
@@ -107,33 +136,7 @@ void vmbus_cpus_forget(struct vmbus_chan *chan)
 	chan->target_counted = false;
 }
 
-static bool targets(const struct vmbus_chan *chan, unsigned int cpu)
-{
-	return chan->ch.target_cpu == cpu || READ_ONCE(chan->doubtful_cpu) == cpu;
-}
-
-/**
- * vmbus_cpu_is_target() - does any channel interrupt this CPU?
- * @cpu: the CPU
- *
- * Context: process, with CPU hotplug locked.
- */
-bool vmbus_cpu_is_target(unsigned int cpu)
-{
-	struct vmbus_chan *primary, *sub;
-	bool found = false;
-
-	mutex_lock(&vmbus_connection.channel_mutex);
-	list_for_each_entry(primary, &vmbus_bus.channels, ch.listentry) {
-		found = targets(primary, cpu);
-		list_for_each_entry(sub, &primary->subs, sub_node)
-			found |= targets(sub, cpu);
-		if (found)
-			break;
-	}
-	mutex_unlock(&vmbus_connection.channel_mutex);
-	return found;
-}
+/* ---- moving ---- */
 
 /**
  * vmbus_send_modifychannel() - ask the host to interrupt another CPU
@@ -171,22 +174,113 @@ int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
 	return err;
 }
 
+/* A page to share and take back; NULL without memory. */
+static struct page **alloc_fence(void)
+{
+	struct page **fence = kmalloc(sizeof(*fence), GFP_KERNEL);
+
+	if (!fence)
+		return NULL;
+	fence[0] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!fence[0]) {
+		kfree(fence);
+		return NULL;
+	}
+	if (vmbus_host->set_visible && vmbus_host->set_visible(page_address(fence[0]), 1, true)) {
+		pr_err("leaking a page that cannot be shared with the host\n");
+		kfree(fence);
+		return NULL;
+	}
+	return fence;
+}
+
+/*
+ * Waits until the host is through with what was posted about the channel: it
+ * handles messages one after the other, and answers one about a GPADL. Frees
+ * @fence, or keeps it for the host. -ETIMEDOUT if nobody knows; -ENODEV.
+ */
+static int pass_fence(struct vmbus_chan *chan, struct page **fence)
+{
+	u32 handle;
+	int err;
+
+	err = vmbus_gpadl_create_ring(chan, fence, 1, &handle);
+	if (vmbus_gpadl_teardown_ring(chan, handle))
+		vmbus_pages_park(chan, handle, fence, 1);
+	else
+		vmbus_pages_free(fence, 1);
+	/* A refusal is an answer. */
+	if (!err || err == -EDQUOT)
+		return 0;
+	return err == -ENODEV ? -ENODEV : -ETIMEDOUT;
+}
+
+/*
+ * After 0 the host interrupts @cpu, after -ETIMEDOUT either that or the old one,
+ * otherwise the old one; none after -ENODEV.
+ */
+static int ask_host(struct vmbus_chan *chan, unsigned int cpu)
+{
+	struct page **fence = NULL;
+	int err;
+
+	/* A later host says itself when it is done. */
+	if (vmbus_proto_version < VERSION_WIN10_V5_3) {
+		fence = alloc_fence();
+		if (!fence)
+			return -ENOMEM;
+	}
+	err = vmbus_send_modifychannel(&chan->ch, vmbus_host->vp_index(cpu));
+	if (!fence)
+		return err;
+	if (!err)
+		return pass_fence(chan, fence);
+	vmbus_pages_free(fence, 1);
+	return err;
+}
+
+/*
+ * Moves an open channel, with CPU hotplug locked. -EALREADY if an earlier move
+ * got no answer, so that another would be of no use; otherwise as ask_host().
+ */
+static int move(struct vmbus_chan *chan, unsigned int cpu)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	unsigned int old = ch->target_cpu;
+	int err;
+
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	if (chan->doubtful_cpu != nr_cpu_ids)
+		return -EALREADY;
+	err = ask_host(chan, cpu);
+	if (err == -ETIMEDOUT)
+		WRITE_ONCE(chan->doubtful_cpu, cpu);
+	if (err)
+		return err;
+	mutex_lock(&vmbus_connection.channel_mutex);
+	count_target(chan, cpu);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+	WRITE_ONCE(chan->moved, true);
+	if (ch->change_target_cpu_callback)
+		ch->change_target_cpu_callback(ch, old, cpu);
+	return 0;
+}
+
 /**
  * vmbus_channel_retarget() - move a channel's interrupts to a CPU
  * @chan: open channel
  * @cpu: online CPU that takes managed interrupts
  *
- * The host may interrupt the old CPU for a while after this. If it does not
- * answer, it may interrupt either, and the channel stays so until it is closed.
+ * The old CPU may still have interrupts of before. If the host does not answer,
+ * it may interrupt either, and the channel stays so until it is closed.
  *
- * Context: process, sleeps up to vmbus_deadlines.request.
+ * Context: process, sleeps up to vmbus_deadlines.request, or before 5.3 twice
+ * that.
  * Return: 0; -EIO if the protocol is older than 4.1, the channel is not open, or
  * the host could not be asked; -EINVAL for a bad CPU or if the host refused.
  */
 int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu)
 {
-	struct vmbus_channel *ch = &chan->ch;
-	unsigned int old;
 	int err = 0;
 
 	if (vmbus_proto_version < VERSION_WIN10_V4_1)
@@ -197,28 +291,194 @@ int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu)
 
 	cpus_read_lock();
 	mutex_lock(vmbus_chan_open_mutex(chan));
-	old = ch->target_cpu;
-	if (!cpu_online(cpu)) {
+	if (!cpu_online(cpu))
 		err = -EINVAL;
-	} else if (READ_ONCE(ch->state) != CHANNEL_OPENED_STATE) {
+	else if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE ||
+		 chan->doubtful_cpu != nr_cpu_ids)
 		err = -EIO;
-	} else if (chan->doubtful_cpu != nr_cpu_ids) {
-		err = -EIO;
-	} else if (cpu != old) {
-		err = vmbus_send_modifychannel(ch, vmbus_host->vp_index(cpu));
-		if (err == -ETIMEDOUT)
-			WRITE_ONCE(chan->doubtful_cpu, cpu);
-		if (err && err != -EINVAL)
-			err = -EIO;
-		if (!err) {
-			mutex_lock(&vmbus_connection.channel_mutex);
-			count_target(chan, cpu);
-			mutex_unlock(&vmbus_connection.channel_mutex);
-			if (ch->change_target_cpu_callback)
-				ch->change_target_cpu_callback(ch, old, cpu);
-		}
-	}
+	else if (cpu != chan->ch.target_cpu)
+		err = move(chan, cpu);
 	mutex_unlock(vmbus_chan_open_mutex(chan));
 	cpus_read_unlock();
-	return err;
+	return !err || err == -EINVAL ? err : -EIO;
+}
+
+/* ---- CPUs that go ---- */
+
+static bool targets(const struct vmbus_chan *chan, unsigned int cpu)
+{
+	return READ_ONCE(chan->ch.target_cpu) == cpu || READ_ONCE(chan->doubtful_cpu) == cpu;
+}
+
+/* A referenced channel that interrupts @cpu or would, or NULL. */
+static struct vmbus_chan *get_channel_on(unsigned int cpu)
+{
+	struct vmbus_chan *primary, *sub, *found = NULL;
+
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_for_each_entry(primary, &vmbus_bus.channels, ch.listentry) {
+		if (targets(primary, cpu))
+			found = primary;
+		list_for_each_entry(sub, &primary->subs, sub_node)
+			if (targets(sub, cpu))
+				found = sub;
+		if (found) {
+			vmbus_chan_get(found);
+			break;
+		}
+	}
+	mutex_unlock(&vmbus_connection.channel_mutex);
+	return found;
+}
+
+/* Another CPU for a channel for which the host interrupts none. */
+static void reassign(struct vmbus_chan *chan)
+{
+	struct list_head *node = chan->ch.primary_channel ? &chan->sub_node : &chan->ch.listentry;
+
+	mutex_lock(&vmbus_connection.channel_mutex);
+	WRITE_ONCE(chan->doubtful_cpu, nr_cpu_ids);
+	/* Released meanwhile, it counts no more. */
+	if (!list_empty(node))
+		count_target(chan, spread(chan, true));
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
+/* Takes a channel away from a CPU that goes; errors as move(), -EOPNOTSUPP. */
+static int leave(struct vmbus_chan *chan, unsigned int cpu)
+{
+	unsigned int to;
+	int err;
+
+	lockdep_assert_held(vmbus_chan_open_mutex(chan));
+	if (!targets(chan, cpu))
+		return 0;
+	if (vmbus_proto_version < VERSION_WIN10_V4_1)
+		return -EOPNOTSUPP;
+	if (!READ_ONCE(chan->ch.rescind) && (chan->doubtful_cpu != nr_cpu_ids ||
+					     READ_ONCE(chan->ch.state) == CHANNEL_OPENED_STATE)) {
+		mutex_lock(&vmbus_connection.channel_mutex);
+		to = spread(chan, true);
+		mutex_unlock(&vmbus_connection.channel_mutex);
+		err = move(chan, to);
+		if (err != -ENODEV)
+			return err;
+	}
+	/* The host learns of the CPU at the next open, if there is one. */
+	reassign(chan);
+	return 0;
+}
+
+static const char *why_it_stays(int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		return "the protocol is older than 4.1";
+	case -EALREADY:
+		return "the host did not answer when it was moved before";
+	case -EINVAL:
+		return "the host refused to move it";
+	case -ETIMEDOUT:
+		return "the host does not answer";
+	default:
+		return "the host could not be asked to move it";
+	}
+}
+
+/**
+ * vmbus_cpu_leave() - no channel shall interrupt a CPU any more
+ * @cpu: the CPU, about to go
+ *
+ * Open channels are moved, each to the best other CPU, and to the connect CPU
+ * only if there is none; the others are assigned anew. No channel comes to @cpu
+ * meanwhile, since that takes the lock of CPU hotplug.
+ *
+ * Context: process, with CPU hotplug locked for writing; sleeps while channels
+ * are opened or closed, and as vmbus_channel_retarget() for each that is open.
+ * Return: 0; -EBUSY, logged, if a channel cannot leave. Those before it have.
+ */
+int vmbus_cpu_leave(unsigned int cpu)
+{
+	struct vmbus_chan *chan;
+	int err = 0;
+
+	while (!err && (chan = get_channel_on(cpu))) {
+		mutex_lock(vmbus_chan_open_mutex(chan));
+		err = leave(chan, cpu);
+		mutex_unlock(vmbus_chan_open_mutex(chan));
+		if (err)
+			pr_warn_ratelimited("%pUl (relid %u): keeps CPU %u online: %s\n",
+					    &chan->ch.offermsg.offer.if_instance,
+					    vmbus_chan_relid(chan), cpu, why_it_stays(err));
+		vmbus_chan_put(chan);
+	}
+	return err ? -EBUSY : 0;
+}
+
+/* As if the host had signalled it. */
+static void look_at(struct vmbus_chan *chan)
+{
+	unsigned long flags;
+
+	if (!READ_ONCE(chan->moved))
+		return;
+	rcu_read_lock();
+	local_irq_save(flags);
+	vmbus_chan_interrupt(chan);
+	local_irq_restore(flags);
+	rcu_read_unlock();
+}
+
+static void look_at_all(void)
+{
+	struct vmbus_chan *primary, *sub;
+
+	lockdep_assert_held(&vmbus_connection.channel_mutex);
+	list_for_each_entry(primary, &vmbus_bus.channels, ch.listentry) {
+		look_at(primary);
+		list_for_each_entry(sub, &primary->subs, sub_node)
+			look_at(sub);
+	}
+}
+
+static void look_late(struct work_struct *work);
+static DECLARE_DELAYED_WORK(late_look, look_late);
+
+static void look_late(struct work_struct *work)
+{
+	mutex_lock(&vmbus_connection.channel_mutex);
+	look_at_all();
+	/* Another CPU went since: its time is not over. */
+	if (time_before(jiffies, last_went + LATE_JIFFIES))
+		schedule_delayed_work(&late_look, LATE_JIFFIES);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
+/**
+ * vmbus_cpu_gone() - look at the channels that may have left a CPU
+ *
+ * An interrupt that the host sent before it moved a channel may have come when
+ * the CPU did not take any more. The host would not send another: data wait, or
+ * a sender that is due to be told of room. So each channel that was moved is
+ * looked at, now and again when the host must be done.
+ *
+ * Context: process; the CPU takes no interrupts of the host any more.
+ */
+void vmbus_cpu_gone(void)
+{
+	mutex_lock(&vmbus_connection.channel_mutex);
+	last_went = jiffies;
+	look_at_all();
+	mutex_unlock(&vmbus_connection.channel_mutex);
+	schedule_delayed_work(&late_look, LATE_JIFFIES);
+}
+
+/**
+ * vmbus_cpus_exit() - CPUs that went are not looked after any more
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_cpus_exit(void)
+{
+	cancel_delayed_work_sync(&late_look);
 }

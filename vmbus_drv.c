@@ -28,7 +28,7 @@
 
 #define VENDOR_MICROSOFT	0x1414
 
-/* How often, and how long, an offlined CPU waits for its last events. */
+/* How often, and how long, a CPU that goes waits for its last events. */
 #define OFFLINE_TRIES		3
 #define OFFLINE_PAUSE_US	10000
 
@@ -132,27 +132,57 @@ static bool events_pending(unsigned int cpu)
 	return false;
 }
 
-static int cpu_down_callback(unsigned int cpu)
+/* Handles them here and now, on their CPU. */
+static void handle_events(unsigned int cpu)
+{
+	unsigned long flags;
+
+	/* Tasklets that they start run before this is over. */
+	local_bh_disable();
+	local_irq_save(flags);
+	scan_events(per_cpu(vmbus_synic, cpu).events);
+	local_irq_restore(flags);
+	local_bh_enable();
+}
+
+/*
+ * The host may still have interrupted a CPU that a channel has just left. What
+ * it signalled is handled, and has to come to an end.
+ */
+static int drain_events(unsigned int cpu)
 {
 	unsigned int tries;
 
-	/* At removal of the module every CPU goes down for us. */
-	if (vmbus_conn.state != VMBUS_CONNECTED)
-		goto down;
-	if (cpu == VMBUS_CONNECT_CPU)
-		return -EBUSY;
-	if (vmbus_cpu_is_target(cpu)) {
-		pr_warn("CPU %u stays: channels interrupt it, see their cpu attribute\n", cpu);
-		return -EBUSY;
-	}
-	/* The host may still interrupt a CPU that a channel has just left. */
 	for (tries = 0; events_pending(cpu); tries++) {
-		if (tries == OFFLINE_TRIES)
+		if (tries == OFFLINE_TRIES) {
+			pr_warn_ratelimited("CPU %u stays online: the host goes on interrupting it\n",
+					    cpu);
 			return -EBUSY;
+		}
+		handle_events(cpu);
 		usleep_range(OFFLINE_PAUSE_US, 2 * OFFLINE_PAUSE_US);
 	}
-down:
+	return 0;
+}
+
+static int cpu_down_callback(unsigned int cpu)
+{
+	/* At removal of the module every CPU goes down for us. */
+	bool leaves = vmbus_conn.state == VMBUS_CONNECTED;
+	int err = 0;
+
+	if (leaves && cpu == VMBUS_CONNECT_CPU)
+		return -EBUSY;
+	if (leaves)
+		err = vmbus_cpu_leave(cpu) ?: drain_events(cpu);
+	if (err)
+		return err;
 	vmbus_host->synic_down(cpu);
+	if (leaves) {
+		/* What came in the very last moment. */
+		handle_events(cpu);
+		vmbus_cpu_gone();
+	}
 	return 0;
 }
 
@@ -450,6 +480,7 @@ static void disconnect(void)
 	vmbus_channels_remove();
 	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);
+	vmbus_cpus_exit();
 	drain_workqueue(message_wq);
 	vmbus_channels_forget();
 	if (confirmed) {

@@ -4,7 +4,8 @@
  * <linux/hyperv.h>; what is ours wraps them.
  *
  * Lock order, outermost first:
- *	cpus_read_lock()
+ *	CPU hotplug		for reading: cpus_read_lock(); for writing: while a
+ *				CPU comes or goes
  *	chan->sc_mutex		the driver's sub-channel callback
  *	chan->open_mutex	open, close and retarget of a device's channels;
  *				held across waits for the host, so never taken on
@@ -15,7 +16,7 @@
  *	relid lock		relid table writers (spinlock)
  *	request lock		pending requests (spinlock)
  * Handlers of host messages run under a mutex of their own, outside of
- * vmbus_connection.channel_mutex. A retarget waits for the host under cpus_read_lock().
+ * vmbus_connection.channel_mutex. A retarget waits for the host with CPU hotplug locked.
  * No sysfs file or kobject is removed under open_mutex or vmbus_connection.channel_mutex: removal
  * waits for the attribute's users, and the cpu attribute takes both.
  */
@@ -82,6 +83,7 @@ enum vmbus_chan_event {
  * @nr_ring_pages: number of @ring_pages
  * @tx_pages: how many of them are the outbound ring's
  * @linear_only: somebody maps ch.ringbuffer_page linearly (vmbus_alloc_ring())
+ * @moved: it has interrupted another CPU since it was opened (read anywhere)
  *
  * @sc_mutex: primary: held while ch.sc_creation_callback runs or is changed;
  *	outside @open_mutex
@@ -120,6 +122,7 @@ struct vmbus_chan {
 	u32 nr_ring_pages;
 	u32 tx_pages;
 	bool linear_only;
+	bool moved;
 
 	struct mutex sc_mutex;		/* ch.sc_creation_callback */
 
@@ -305,8 +308,10 @@ static inline void vmbus_rx_publish(struct vmbus_chan *chan)
 /* cpus.c */
 void vmbus_cpus_choose(struct vmbus_chan *chan);
 void vmbus_cpus_forget(struct vmbus_chan *chan);
-bool vmbus_cpu_is_target(unsigned int cpu);
 int vmbus_channel_retarget(struct vmbus_chan *chan, unsigned int cpu);
+int vmbus_cpu_leave(unsigned int cpu);
+void vmbus_cpu_gone(void);
+void vmbus_cpus_exit(void);
 
 /* channel_mgmt.c */
 int vmbus_channels_init(const struct vmbus_glue_ops *glue);

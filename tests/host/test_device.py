@@ -86,6 +86,33 @@ def interrupts_are_counted(guest: Guest) -> None:
     assert int(hyp) > 0
 
 
+CPU1 = "/sys/devices/system/cpu/cpu1/online"
+GO_AND_COME = 3
+
+
+def pressure_is_reported(guest: Guest, path: str) -> None:
+    """The balloon driver reports pressure each second: the channel goes on."""
+    events = lambda: int(guest.sh(f"cat {path}/channels/1/events"))  # noqa: E731
+    before = events()
+    guest.wait_for(lambda: events() > before, 20, "no event counted in 20 s")
+
+
+@case()
+def cpu_goes_and_comes_back(guest: Guest) -> None:
+    """CPU 1, which no channel interrupts, goes offline and online; the channel on CPU 0 goes on all the time."""
+    path = with_balloon(guest)
+    assert guest.sh(f"cat {path}/channels/1/cpu") == "0"
+    mark = guest.mark()
+    for _ in range(GO_AND_COME):
+        for online, cpus in (("0", "0"), ("1", "0-1")):
+            guest.sh(f"echo {online} >{CPU1}")
+            assert guest.sh("cat /sys/devices/system/cpu/online") == cpus
+            pressure_is_reported(guest, path)
+    assert guest.sh(f"cat {path}/state") == "3"
+    trace = guest.trace(mark)
+    assert not re.search(r"vmbus_process_incoming_message type (7|22)\b", trace), "the channel was closed or moved"
+
+
 # Here, because the host's wait goes on meanwhile.
 @case(setup=None, beside=True)
 def refuses_other_machines(env: Environment) -> None:

@@ -292,6 +292,30 @@ static void undo_share(struct scene *scene, int err)
 	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 0);
 }
 
+/* Before 5.3, where it takes a page. */
+static void prepare_move(struct scene *scene)
+{
+	scene->chan = sim_add(scene->test, NULL, &sim_echo);
+	sim_start_ok(scene->test, SIM_V(5, 2));
+	guest_open(scene->test, &scene->guest, scene->chan);
+	scene->ch = scene->guest.ch;
+}
+
+static int move_it(struct scene *scene)
+{
+	return vmbus_channel_retarget(to_vmbus_chan(scene->ch), 1);
+}
+
+static void undo_move(struct scene *scene, int err)
+{
+	KUNIT_EXPECT_EQ(scene->test, scene->ch->target_cpu, err ? 0 : 1);
+	if (err)
+		return;
+	KUNIT_EXPECT_EQ(scene->test, vmbus_channel_retarget(to_vmbus_chan(scene->ch), 0), 0);
+	/* The ring's alone. */
+	KUNIT_EXPECT_EQ(scene->test, sim_gpadls(), 1);
+}
+
 static void nothing_to_undo(struct scene *scene, int err)
 {
 }
@@ -308,6 +332,7 @@ static const struct operation operations[] = {
 	{ "open in steps", prepare_channel, NULL, open_in_steps, undo_steps },
 	{ "close", prepare_channel, open_undisturbed, close_it, nothing_to_undo, true },
 	{ "gpadl", prepare_channel, NULL, share_buffer, undo_share },
+	{ "move", prepare_move, NULL, move_it, undo_move },
 };
 
 static void operation_name(const struct operation *operation, char *desc)
@@ -505,6 +530,25 @@ static void visibility_fails_at_sharing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 4);
 }
 
+static void visibility_fails_at_a_move(struct kunit *test)
+{
+	const unsigned int ring = 2 * GUEST_RING / PAGE_SIZE;
+	struct scene *scene = new_scene(test);
+
+	sim_use_visibility(true);
+	prepare_move(scene);
+	sim_fail_visible(1, true);
+	KUNIT_EXPECT_EQ(test, move_it(scene), -EIO);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 0);
+	KUNIT_EXPECT_EQ(test, move_it(scene), 0);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + ring);
+	/* It has moved; the page is lost. */
+	sim_fail_visible(1, false);
+	KUNIT_EXPECT_EQ(test, vmbus_channel_retarget(to_vmbus_chan(scene->ch), 2), 0);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + ring + 1);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(&scene->guest));
+}
+
 static struct kunit_case fault_cases[] = {
 	KUNIT_CASE_PARAM(any_allocation_may_fail, operation_gen_params),
 	KUNIT_CASE(parking_without_memory),
@@ -513,6 +557,7 @@ static struct kunit_case fault_cases[] = {
 	KUNIT_CASE(visibility_fails_at_start),
 	KUNIT_CASE(visibility_fails_at_open),
 	KUNIT_CASE(visibility_fails_at_sharing),
+	KUNIT_CASE(visibility_fails_at_a_move),
 	{}
 };
 

@@ -4,6 +4,7 @@
  * caller gets an errno in time, one line says so, everybody else goes on, and
  * what the host may still use is kept until it says that it let go.
  */
+#include <linux/cpu.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/vmalloc.h>
@@ -400,17 +401,18 @@ static void move_in_doubt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, call_retarget(dead), -EIO);
 	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
 	KUNIT_EXPECT_EQ(test, dead->guest->ch->target_cpu, 0);
-	KUNIT_EXPECT_TRUE(test, vmbus_cpu_is_target(0));
-	KUNIT_EXPECT_TRUE(test, vmbus_cpu_is_target(1));
+	KUNIT_EXPECT_EQ(test, remove_cpu(1), -EBUSY);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
 	KUNIT_EXPECT_EQ(test, call_retarget(dead), -EIO);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 1);
 	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
 	sim_clear_rules();
 	vmbus_close(dead->guest->ch);
-	KUNIT_EXPECT_FALSE(test, vmbus_cpu_is_target(1));
+	KUNIT_EXPECT_EQ(test, remove_cpu(1), 0);
+	KUNIT_EXPECT_EQ(test, add_cpu(1), 0);
 	KUNIT_EXPECT_EQ(test, call_open(dead), 0);
-	KUNIT_EXPECT_FALSE(test, vmbus_cpu_is_target(1));
+	KUNIT_EXPECT_EQ(test, remove_cpu(1), 0);
+	KUNIT_EXPECT_EQ(test, add_cpu(1), 0);
 	KUNIT_EXPECT_EQ(test, call_retarget(dead), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
 	vfree(dead->buffer);

@@ -70,7 +70,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *for
 /* ---- sysfs ---- */
 
 /* Valid until the next call. */
-static const char * __attribute__((format(printf, 1, 2))) device_path(const char *format, ...)
+static __attribute__((format(printf, 1, 2))) const char *device_path(const char *format, ...)
 {
 	static char path[512];
 	va_list args;

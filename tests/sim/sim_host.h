@@ -247,6 +247,8 @@ void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.
 void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
 void sim_message_cpu(unsigned int cpu);	/* where messages are delivered; 0 at first */
 void sim_mute(bool mute);		/* deliver, but interrupt nobody */
+/* Of this channel; its event flags as well; relid 0: of none from now on. */
+void sim_lose_interrupts(u32 relid, bool flags_too);
 void sim_fail_synic_up(unsigned int cpu, int err);
 void sim_fail_attach(int err);
 void sim_use_visibility(bool use);	/* the host has set_visible(); before sim_start() */

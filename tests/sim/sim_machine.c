@@ -57,6 +57,10 @@ static struct {
 	u32 padding;
 	unsigned int timers;
 	bool mute;
+	struct {
+		u32 relid;
+		bool flags_too;
+	} lost;
 	bool no_contact_port;
 	int attach_error;
 	struct {
@@ -200,8 +204,10 @@ void sim_event(unsigned int cpu, u32 relid)
 	unsigned long flags;
 
 	spin_lock_irqsave(&machine.lock, flags);
-	set_bit(relid, vp->events);
-	interrupt(vp);
+	if (machine.lost.relid != relid || !machine.lost.flags_too)
+		set_bit(relid, vp->events);
+	if (machine.lost.relid != relid)
+		interrupt(vp);
 	spin_unlock_irqrestore(&machine.lock, flags);
 }
 
@@ -550,6 +556,16 @@ void sim_pad_messages(u32 bytes)
 void sim_mute(bool mute)
 {
 	machine.mute = mute;
+}
+
+void sim_lose_interrupts(u32 relid, bool flags_too)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	machine.lost.relid = relid;
+	machine.lost.flags_too = flags_too;
+	spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_fail_synic_up(unsigned int cpu, int err)
