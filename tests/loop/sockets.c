@@ -29,10 +29,10 @@
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
-#include <linux/hyperv.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
@@ -367,7 +367,8 @@ static void begin(const guid_t *type, const guid_t *instance, bool from_host,
 	struct socket *socket = kvzalloc(sizeof(*socket), GFP_KERNEL | __GFP_NOFAIL);
 
 	socket->service = service;
-	socket->chan = sim_new_socket_locked(type, instance, from_host, &vsp);
+	socket->chan = sim_new_socket_locked(type, instance, &vsp);
+	socket->chan->from_host = from_host;
 	socket->chan->user = socket;
 	set_deadline(socket, patience_ms);
 	list_add_tail(&socket->node, &sockets);
@@ -375,34 +376,20 @@ static void begin(const guid_t *type, const guid_t *instance, bool from_host,
 	schedule_delayed_work(&reaper, msecs_to_jiffies(REAP_MS));
 }
 
-static void refuse(const guid_t *endpoint, const guid_t *service)
+static bool connect_request(const guid_t *endpoint, const guid_t *service)
 {
-	struct sim_msg_tl_result msg = {
-		.header.type = SIM_TL_RESULT,
-		.status = 0xc0000236,	/* connection refused */
-	};
-
-	count.refused++;
-	if (vmbus_proto_version < SIM_V(4, 1))
-		return;
-	export_guid(msg.endpoint, endpoint);
-	export_guid(msg.service, service);
-	sim_send(&msg, sizeof(msg));
-}
-
-static void connect_request(const guid_t *endpoint, const guid_t *service)
-{
-	u32 from, to;
+	u32 from, to = REFUSED;
 
 	count.requests++;
 	if (!guid_port(endpoint, &from) || !guid_port(service, &to))
 		sim_violation("connect of %pUl to %pUl: no ports", endpoint, service);
-	else if (to >= ECHO && to <= ABRUPT)
+	if (to >= ECHO && to <= ABRUPT) {
 		begin(service, endpoint, false, to);
-	else if (to == SILENT)
-		count.unanswered++;
-	else
-		refuse(endpoint, service);
+		return true;
+	}
+	count.unanswered += to == SILENT;
+	count.refused += to != SILENT;
+	return to == SILENT;
 }
 
 static int connect(const char *line)

@@ -90,13 +90,12 @@ struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 }
 
 struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
-				       bool from_host, const struct sim_vsp *vsp)
+				       const struct sim_vsp *vsp)
 {
 	struct sim_chan *chan = new_chan(0, service, vsp);
 
 	chan->instance = *endpoint;
 	chan->flags = SIM_OFFER_HVSOCK;
-	chan->user_defined[SIM_OFFER_FROM_HOST] = from_host;
 	return chan;
 }
 
@@ -107,7 +106,7 @@ void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 	memcpy(msg->type, &chan->type, 16);
 	memcpy(msg->instance, &chan->instance, 16);
 	msg->flags = chan->flags;
-	memcpy(msg->user_defined, chan->user_defined, sizeof(msg->user_defined));
+	msg->user_defined[SIM_OFFER_FROM_HOST] = chan->from_host;
 	msg->sub_channel = chan->sub;
 	msg->relid = chan->relid;
 	msg->monitor_allocated = chan->monitored;
@@ -166,6 +165,31 @@ struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary,
 	sim_offer_locked(chan);
 	sim_unlock();
 	return chan;
+}
+
+struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
+				const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = sim_new(test, relid, service, vsp);
+
+	chan->flags = SIM_OFFER_HVSOCK;
+	chan->from_host = true;
+	sim_offer(chan);
+	return chan;
+}
+
+void sim_listen(const struct sim_vsp *vsp)
+{
+	sim_lock();
+	host.socket_vsp = vsp;
+	sim_unlock();
+}
+
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service))
+{
+	sim_lock();
+	host.connect = connect;
+	sim_unlock();
 }
 
 void sim_close_chan(struct sim_chan *chan)

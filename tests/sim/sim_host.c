@@ -561,6 +561,37 @@ static void handle_released(const struct sim_post *post)
 	sim_free_gpadls_of(chan->relid);
 }
 
+static void handle_tl_connect(const struct sim_post *post)
+{
+	const struct sim_msg_tl_connect *msg = (const void *)post->payload;
+	struct sim_msg_tl_result reply = {
+		.header.type = SIM_TL_RESULT,
+		.status = STATUS_FAILED,
+	};
+	guid_t endpoint, service;
+
+	if (post->len != sizeof(*msg) || host.version < SIM_V(4, 0)) {
+		sim_violation("TL_CONNECT_REQUEST of %u bytes at version 0x%x", post->len,
+			      host.version);
+		return;
+	}
+	if (is(match_rule(SIM_TL_CONNECT, NULL), SIM_IGNORE))
+		return;
+	memcpy(&endpoint, msg->endpoint, sizeof(endpoint));
+	memcpy(&service, msg->service, sizeof(service));
+	if (host.connect) {
+		if (host.connect(&endpoint, &service))
+			return;
+	} else if (host.socket_vsp) {
+		sim_offer_locked(sim_new_socket_locked(&service, &endpoint, host.socket_vsp));
+		return;
+	}
+	memcpy(reply.endpoint, msg->endpoint, sizeof(reply.endpoint));
+	memcpy(reply.service, msg->service, sizeof(reply.service));
+	if (host.version >= SIM_V(4, 1))
+		sim_send(&reply, sizeof(reply));
+}
+
 static void handle_unload(const struct sim_post *post)
 {
 	struct sim_header reply = { .type = SIM_UNLOAD_RESPONSE };
@@ -576,29 +607,6 @@ static void handle_unload(const struct sim_post *post)
 	host.unloaded = true;
 	forget_guest();
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
-}
-
-static void handle_tl_connect(const struct sim_post *post)
-{
-	const struct sim_msg_tl_connect *msg = (const void *)post->payload;
-	guid_t endpoint, service;
-
-	if (post->len != sizeof(*msg) || host.version < SIM_V(4, 0)) {
-		sim_violation("TL_CONNECT_REQUEST of %u bytes at version 0x%x", post->len,
-			      host.version);
-		return;
-	}
-	import_guid(&endpoint, msg->endpoint);
-	import_guid(&service, msg->service);
-	if (host.connect)
-		host.connect(&endpoint, &service);
-}
-
-void sim_on_connect(void (*connect)(const guid_t *endpoint, const guid_t *service))
-{
-	sim_lock();
-	host.connect = connect;
-	sim_unlock();
 }
 
 static const struct {

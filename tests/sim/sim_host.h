@@ -74,10 +74,10 @@ struct sim_chan {
 	guid_t instance;
 	u16 sub;
 	u16 flags;
+	bool from_host;		/* a socket's connection that the host has made */
 	bool monitored;
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
-	u8 user_defined[120];	/* of the offer */
 	bool unwelcome;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
@@ -215,11 +215,25 @@ struct sim_chan *sim_add_relid(struct kunit *test, u32 relid, const guid_t *type
 			       const struct sim_vsp *vsp);
 struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary, u16 index,
 			     const struct sim_vsp *vsp);
+/* The host takes sockets' connections with such channels; NULL, as at first: refuses them. */
+void sim_listen(const struct sim_vsp *vsp);
+/*
+ * The same by a function, in the host's thread with the model locked: @endpoint
+ * of the guest asks for @service. It returns whether it has dealt with it, be it
+ * by silence; else the request is refused.
+ */
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service));
+/* A connection that the host makes to a @service of the guest. */
+struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
+				const struct sim_vsp *vsp);
 /* Prepare without offering; sim_offer() when it is ready. */
 struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 			 const struct sim_vsp *vsp);
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp);
+/* Of a connection that the guest has asked for. */
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       const struct sim_vsp *vsp);
 void sim_offer(struct sim_chan *chan);
 void sim_offer_locked(struct sim_chan *chan);
 void sim_rescind(struct sim_chan *chan);
@@ -282,16 +296,6 @@ unsigned int sim_queued(void);
 void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
-
-/*
- * What the host does with a guest's TL_CONNECT_REQUEST: @service is asked for,
- * @endpoint asks. In the host's thread, with the model locked; without one such
- * requests are ignored, as by a host that nobody listens on.
- */
-void sim_on_connect(void (*connect)(const guid_t *endpoint, const guid_t *service));
-/* Offers a socket's channel: @endpoint and @service as the offer has them. */
-struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
-				       bool from_host, const struct sim_vsp *vsp);
 
 /* Signals from the guest about a channel so far: by hypercall, by monitor page. */
 unsigned int sim_signals(const struct sim_chan *chan);

@@ -65,6 +65,8 @@ struct sim_state {
 	struct sim_monitor_page *monitor;	/* guest to host */
 	u32 unloaded_version;
 	unsigned int triggers[SIM_RELIDS];
+	bool (*connect)(const guid_t *endpoint, const guid_t *service);
+	const struct sim_vsp *socket_vsp;	/* NULL: connections are refused */
 	bool running;
 	bool allow_violations, allow_no_unload;
 	unsigned int violations;
@@ -73,7 +75,6 @@ struct sim_state {
 	struct list_head gpadls;
 	struct list_head delayed, held;
 	struct sim_chan *chans[SIM_RELIDS];
-	void (*connect)(const guid_t *endpoint, const guid_t *service);
 	struct sim_logged *log;
 	unsigned int nr_log;
 	unsigned int received[SIM_NR_TYPES];

@@ -76,8 +76,7 @@ struct sim_msg_offer {
 } __packed;
 
 #define SIM_OFFER_HVSOCK	0x2000	/* flags: a socket's connection */
-/* Of user_defined: not 0 if the host asked for that connection. */
-#define SIM_OFFER_FROM_HOST	4
+#define SIM_OFFER_FROM_HOST	4	/* user_defined: the host has made it */
 
 /* RESCIND, CLOSE, RELID_RELEASED */
 struct sim_msg_relid {
@@ -162,11 +161,10 @@ struct sim_msg_modify_result {
 
 struct sim_msg_tl_connect {
 	struct sim_header header;
-	u8 endpoint[16];	/* the guest's */
-	u8 service[16];		/* the host's */
+	u8 endpoint[16];	/* in the guest */
+	u8 service[16];		/* of the host */
 } __packed;
 
-/* From 4.1 on, of a connection that was refused. */
 struct sim_msg_tl_result {
 	struct sim_header header;
 	u8 endpoint[16];
