@@ -49,6 +49,7 @@ static void chan_free(struct kref *ref)
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
 	tasklet_kill(&chan->ch.callback_event);
+	vmbus_ring_release(chan);
 	mutex_destroy(&chan->sc_mutex);
 	mutex_destroy(&chan->open_mutex);
 	/* Interrupts look channels up under RCU. */
@@ -300,6 +301,9 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 	chan->ch.ringbuffer_page = linear ? pages[0] : NULL;
 	chan->ch.ringbuffer_pagecount = nr_pages;
 	chan->ch.ringbuffer_send_offset = chan->tx_pages;
+	/* Whoever maps it does so by the channel's directory, and goes with that. */
+	if (linear && chan->ch.primary_channel)
+		vmbus_ring_hold(chan, pages[0], nr_pages);
 	return 0;
 }
 
@@ -315,6 +319,7 @@ static void ring_free(struct vmbus_chan *chan)
 	if (chan->ring_pages)
 		vmbus_pages_free(chan->ring_pages, chan->nr_ring_pages);
 	ring_forget(chan);
+	chan->linear_only = false;
 }
 
 /*
@@ -386,6 +391,30 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 	return err;
 }
 
+/*
+ * uio_hv_generic uses the ring of each sub-channel in the list, with the mutex
+ * held, so only open ones are in it.
+ */
+static void publish_sub(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+
+	if (!primary)
+		return;
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_add_tail(&chan->ch.sc_list, &primary->sc_list);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
+static void unpublish_sub(struct vmbus_chan *chan)
+{
+	if (!chan->ch.primary_channel)
+		return;
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_del_init(&chan->ch.sc_list);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
 /* Opens a channel whose ring is allocated. On error the ring stays, or is parked. */
 static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatalen,
 		   void (*callback)(void *context), void *context)
@@ -422,8 +451,10 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	err = request_open(chan, userdata, userdatalen);
 	if (!err)
 		err = vmbus_chan_event(chan, VMBUS_EV_OPENED);
-	if (!err)
+	if (!err) {
+		publish_sub(chan);
 		return 0;
+	}
 
 	vmbus_reset_channel_cb(ch);
 unshare:
@@ -542,9 +573,23 @@ int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size
 	return err;
 }
 
+static void hold_for_users(struct vmbus_chan *chan)
+{
+	const struct hv_device *dev = chan->ch.device_obj;
+
+	if (!dev || !dev->device.driver)
+		return;
+	pr_info_ratelimited("%pUl: in use, so its ring stays until %s is unregistered\n",
+			    &dev->dev_instance, dev->device.driver->name);
+	vmbus_ring_hold(dev->device.driver, chan->ring_pages[0], chan->nr_ring_pages);
+}
+
 /**
- * vmbus_free_ring() - free a ring that is not in use
- * @channel: channel that is not open; the ring of an open one stays
+ * vmbus_free_ring() - free the ring of vmbus_alloc_ring()
+ * @channel: the channel; the ring of an open one is freed when it is closed
+ *
+ * If it is open then its users are still there, so they may have the ring mapped:
+ * the memory stays until the driver is unregistered.
  *
  * A ring that the host did not let go of was taken away by
  * vmbus_disconnect_ring() and is not freed here.
@@ -554,10 +599,10 @@ void vmbus_free_ring(struct vmbus_channel *channel)
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
 	lock_opens(chan);
-	if (!channel->outbound.ring_buffer) {
+	if (!channel->outbound.ring_buffer)
 		ring_free(chan);
-		chan->linear_only = false;
-	}
+	else if (chan->linear_only)
+		hold_for_users(chan);
 	unlock_opens(chan);
 }
 
@@ -602,6 +647,7 @@ static int close_one(struct vmbus_chan *chan)
 	err = vmbus_chan_event(chan, VMBUS_EV_CLOSE);
 	if (err)
 		return err;
+	unpublish_sub(chan);
 	vmbus_reset_channel_cb(ch);
 	err = post_close(chan);
 	/* A closed channel interrupts no CPU. */

@@ -40,10 +40,11 @@ static DECLARE_COMPLETION(all_offers);
 /* ---- device types ---- */
 
 /*
- * What is known of each device type. pref_ring_size is in bytes; perf devices
- * have their channels spread over the CPUs.
+ * What is known of each device type, by its number. pref_ring_size is in bytes;
+ * perf devices have their channels spread over the CPUs. Of types that are not
+ * here the last one tells.
  */
-static const struct vmbus_device device_types[] = {
+const struct vmbus_device vmbus_devs[] = {
 	{ .dev_type = HV_IDE, HV_IDE_GUID, .perf_device = true },
 	{ .dev_type = HV_SCSI, HV_SCSI_GUID, .perf_device = true,
 	  .allowed_in_isolated = true },
@@ -62,12 +63,10 @@ static const struct vmbus_device device_types[] = {
 	{ .dev_type = HV_FCOPY, HV_FCOPY_GUID, .pref_ring_size = 0x4000 },
 	{ .dev_type = HV_BACKUP, HV_VSS_GUID },
 	{ .dev_type = HV_DM, HV_DM_GUID },
+	{ .dev_type = HV_UNKNOWN, .pref_ring_size = 0x11000 },
 };
 
-static const struct vmbus_device unknown_device = {
-	.dev_type = HV_UNKNOWN,
-	.pref_ring_size = 0x11000,
-};
+static_assert(ARRAY_SIZE(vmbus_devs) == HV_UNKNOWN + 1);
 
 /* Offered to Windows guests only: no driver, and nothing to tell the user. */
 static const struct {
@@ -91,15 +90,15 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 	unsigned int i;
 
 	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
-		return &unknown_device;
-	for (i = 0; i < ARRAY_SIZE(device_types); i++)
-		if (guid_equal(&offer->if_type, &device_types[i].guid))
-			return &device_types[i];
+		return &vmbus_devs[HV_UNKNOWN];
+	for (i = 0; i < HV_UNKNOWN; i++)
+		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
+			return &vmbus_devs[i];
 	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
 		if (guid_equal(&offer->if_type, &windows_only[i].guid))
-			return &unknown_device;
+			return &vmbus_devs[HV_UNKNOWN];
 	pr_info_ratelimited("Unknown GUID: %pUl\n", &offer->if_type);
-	return &unknown_device;
+	return &vmbus_devs[HV_UNKNOWN];
 }
 
 /* ---- channels come and go ---- */

@@ -43,7 +43,7 @@ void vmbus_set_event(struct vmbus_channel *channel)
  */
 void vmbus_setevent(struct vmbus_channel *channel)
 {
-	struct vmbus_monitor_page *page = vmbus_connection.monitor_pages[1];
+	struct hv_monitor_page *page = vmbus_connection.monitor_pages[1];
 
 	if (!channel->offermsg.monitor_allocated || channel->low_latency) {
 		vmbus_set_event(channel);

@@ -208,6 +208,7 @@ static void forget_driver(struct hv_device *hv_dev)
 {
 	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
 	vmbus_rescind_forget_driver(to_vmbus_chan(hv_dev->channel));
+	vmbus_ring_files_forget(to_vmbus_chan(hv_dev->channel));
 	vmbus_close(hv_dev->channel);	/* in case the driver did not */
 }
 

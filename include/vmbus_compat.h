@@ -61,6 +61,13 @@
 #define VMBUS_CORE_OVERRIDE	0
 #endif
 
+/* 6.12: the bus has the ring files, which uio_hv_generic asks for; before, uio made them. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_RING_FILE_EXPORTS	0
+#else
+#define VMBUS_RING_FILE_EXPORTS	1
+#endif
+
 /* 7.0: the boot's display has a struct of its own in sysfb. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMBUS_SCREEN_INFO	sysfb_primary_display.screen

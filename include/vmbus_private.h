@@ -27,6 +27,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/percpu-defs.h>
+#include <linux/sysfs.h>
 #include <linux/workqueue.h>
 
 #include "vmbus_connection.h"
@@ -62,6 +63,20 @@ enum vmbus_chan_event {
 };
 
 /**
+ * struct vmbus_ring_file - the file `ring` of a channel (files_mutex in uio.c)
+ * @attr: what sysfs knows of it
+ * @mmap: the driver's function, or NULL if no file is wanted
+ * @has_dir: there is a directory for it
+ * @shown: it is there
+ */
+struct vmbus_ring_file {
+	struct bin_attribute attr;
+	int (*mmap)(struct vmbus_channel *channel, struct vm_area_struct *vma);
+	bool has_dir;
+	bool shown;
+};
+
+/**
  * struct vmbus_chan - a channel
  * @ch: what VSCs see; first, so that the wrapper costs nothing
  *
@@ -91,6 +106,8 @@ enum vmbus_chan_event {
  * vmbus_connection.channel_mutex protects:
  * @subs: primary: its sub-channels
  * @sub_node: sub-channel: in its primary's @subs
+ * @ch.sc_list: primary: its open sub-channels, for uio_hv_generic; sub-channel: in
+ *	that list
  * @subs_ready: primary: its device is there, so sub-channels can be added
  * @doubtful_cpu: the host may have moved the channel's interrupts there, or not
  *	(written under @open_mutex); nr_cpu_ids if that is not so
@@ -101,6 +118,7 @@ enum vmbus_chan_event {
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
+ * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
  */
 struct vmbus_chan {
@@ -135,6 +153,7 @@ struct vmbus_chan {
 
 	struct kref ref;
 	struct work_struct rescind_work;
+	struct vmbus_ring_file ring_file;
 	bool kobj_added;
 };
 
@@ -329,6 +348,12 @@ bool vmbus_rescind_told(struct vmbus_chan *chan);
 void vmbus_rescind_wait_told(struct vmbus_chan *chan);
 void vmbus_rescind_unregister(struct vmbus_chan *chan);
 void vmbus_rescind_forget_driver(struct vmbus_chan *chan);
+
+/* uio.c */
+void vmbus_ring_hold(const void *owner, struct page *first, u32 nr_pages);
+void vmbus_ring_release(const void *owner);
+void vmbus_ring_file_dir(struct vmbus_chan *chan, bool there);
+void vmbus_ring_files_forget(struct vmbus_chan *primary);
 
 /* sysfs.c */
 extern const struct attribute_group *vmbus_dev_groups[];

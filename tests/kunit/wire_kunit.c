@@ -328,18 +328,18 @@ static void packets(struct kunit *test)
 
 static void monitor_page(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_page), 4096);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, trigger_state), 0);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, trigger_group), 8);
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_trigger_group), 8);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_trigger_group, armed), 4);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, next_check_time), 64);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, latency), 576);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, latency[1][0]), 640);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, parameter), 1088);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, parameter[1][0]), 1344);
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_parameter), 8);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_parameter, flag_number), 4);
+	KUNIT_EXPECT_EQ(test, sizeof(struct hv_monitor_page), 4096);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, trigger_state), 0);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, trigger_group), 8);
+	KUNIT_EXPECT_EQ(test, sizeof(union hv_monitor_trigger_group), 8);
+	KUNIT_EXPECT_EQ(test, offsetof(union hv_monitor_trigger_group, armed), 4);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, next_checktime), 64);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, latency), 576);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, latency[1][0]), 640);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, parameter), 1088);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, parameter[1][0]), 1344);
+	KUNIT_EXPECT_EQ(test, sizeof(struct hv_monitor_parameter), 8);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_parameter, flagnumber), 4);
 }
 
 /* Integration components: what vmbus_prep_negotiate_resp() reads and writes. */
