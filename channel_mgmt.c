@@ -525,6 +525,8 @@ static void on_offer(const struct vmbus_message *msg)
 	struct vmbus_chan *chan;
 	int err;
 
+	if (offer->monitor_allocated || !offer->is_dedicated_interrupt)
+		WRITE_ONCE(vmbus_conn.pages_watched, true);
 	if (on_reoffer(offer))
 		return;
 	chan = alloc_chan(offer);

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The connection to the host: version negotiation, posting, requests and their
- * answers, the relid table, unload.
+ * answers, unload.
  *
  * Actions: connect and disconnect run once each at module load and unload, one
  * after the other; suspend and resume around a hibernation, which excludes both.
- * Posting and requests run in any task. Answers arrive on the
- * message work (one at a time). Relids are looked up in interrupts.
+ * Posting and requests run in any task. Answers arrive on the message work (one
+ * at a time).
  *
  * References: a request belongs to the task that waits for it and lives on its
  * stack; it is on the list only between begin and its end, and is completed
  * under the list's lock, so nobody touches it after the waiter took that lock.
- * The relid table holds no reference: a channel is unmapped before its last
- * reference goes, and its memory is freed after a grace period.
  *
- * Locks: request_lock, relid_lock; neither is held while calling anything.
+ * Lock: request_lock, not held while calling anything.
  */
 #include <linux/delay.h>
 #include <linux/hyperv.h>
@@ -96,13 +94,6 @@ static bool host_has_pages;
 
 /* Somebody took the reply from its slot, maybe not who waits after a crash. */
 static bool unload_answered;
-
-/* A channel was offered for which the host looks at pages of the connection. */
-static bool pages_watched;
-
-static DEFINE_SPINLOCK(relid_lock);
-static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
-static unsigned int relid_top;
 
 /* Target of the signal static call while no host is set: does nothing. */
 int vmbus_host_no_signal(u64 connection_id)
@@ -446,68 +437,6 @@ void vmbus_request_cancel(u32 relid, int error)
 	spin_unlock(&request_lock);
 }
 
-/**
- * vmbus_relid_map() - make a channel known by its relid
- * @chan: the channel
- *
- * Return: 0; -EEXIST if another channel has that relid.
- */
-int vmbus_relid_map(struct vmbus_chan *chan)
-{
-	u32 relid = vmbus_chan_relid(chan);
-	int err = 0;
-
-	if (chan->ch.offermsg.monitor_allocated || !chan->ch.is_dedicated_interrupt)
-		WRITE_ONCE(pages_watched, true);
-
-	spin_lock(&relid_lock);
-	if (rcu_access_pointer(relids[relid])) {
-		err = -EEXIST;
-	} else {
-		rcu_assign_pointer(relids[relid], chan);
-		if (relid > relid_top)
-			WRITE_ONCE(relid_top, relid);
-	}
-	spin_unlock(&relid_lock);
-	return err;
-}
-
-/**
- * vmbus_relid_unmap() - forget a channel's relid
- * @chan: mapped channel; interrupts may still use it for a grace period
- */
-void vmbus_relid_unmap(struct vmbus_chan *chan)
-{
-	unsigned int top;
-
-	spin_lock(&relid_lock);
-	RCU_INIT_POINTER(relids[vmbus_chan_relid(chan)], NULL);
-	for (top = relid_top; top && !rcu_access_pointer(relids[top]); top--)
-		;
-	WRITE_ONCE(relid_top, top);
-	spin_unlock(&relid_lock);
-}
-
-/**
- * vmbus_relid_lookup() - the channel of a relid
- * @relid: below VMBUS_MAX_RELIDS
- *
- * Context: any, in an RCU read-side section, which is how long it stays valid.
- * Return: the channel or NULL.
- */
-struct vmbus_chan *vmbus_relid_lookup(u32 relid)
-{
-	return rcu_dereference(relids[relid]);
-}
-
-/**
- * vmbus_relid_words() - words of event flags that hold relids in use
- */
-unsigned int vmbus_relid_words(void)
-{
-	return READ_ONCE(relid_top) / BITS_PER_LONG + 1;
-}
-
 /*
  * One INITIATE_CONTACT; if it returns 0 the connection is up already.
  * -ECONNREFUSED if the host does not speak @version and
@@ -632,7 +561,7 @@ int vmbus_connect(u32 max_version)
 	suspended = false;
 	set_state(VMBUS_CONNECTING);
 	unload_answered = false;
-	pages_watched = false;
+	vmbus_conn.pages_watched = false;
 	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] > max_version)
 			continue;
@@ -697,7 +626,7 @@ static bool pages_quiet(void)
 {
 	unsigned int waited, quiet = 0;
 
-	if (!READ_ONCE(pages_watched))
+	if (!READ_ONCE(vmbus_conn.pages_watched))
 		return true;
 	fill_pages(QUIET_PATTERN);
 	for (waited = 0; waited < QUIET_DEADLINE_MS; waited += QUIET_POLL_MS) {

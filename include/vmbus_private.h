@@ -243,6 +243,7 @@ enum vmbus_conn_state {
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
+	bool pages_watched;
 };
 
 /**
@@ -308,11 +309,13 @@ void vmbus_request_abort(struct vmbus_request *req);
 bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
 bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
+const char *vmbus_message_name(u32 type);
+
+/* relid.c */
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_relid_lookup(u32 relid);
 unsigned int vmbus_relid_words(void);
-const char *vmbus_message_name(u32 type);
 
 /* state.c */
 int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);

@@ -2,7 +2,7 @@
 /*
  * What the files of the simulated host share. sim_machine.c is the hypervisor:
  * processors, slots, posts. sim_host.c is the VMBus host. sim_ring.c is its side
- * of the rings and the devices.
+ * of the rings and the devices. sim.c has the state of all.
  */
 #ifndef _SIM_INTERNAL_H
 #define _SIM_INTERNAL_H
@@ -55,7 +55,6 @@ struct sim_logged {
 
 /* The host. Protected by sim_model, but for what tests set before it runs. */
 struct sim_state {
-	struct kunit *test;
 	u32 max_version;
 	u32 version;		/* agreed; 0: not connected */
 	u32 connection_id;
@@ -73,6 +72,7 @@ struct sim_state {
 	struct sim_monitor_page *monitor_out;	/* host to guest */
 	u32 unloaded_version;
 	unsigned int triggers[SIM_RELIDS];
+	bool (*connect)(const guid_t *endpoint, const guid_t *service);
 	const struct sim_vsp *socket_vsp;	/* NULL: connections are refused */
 	bool running;
 	bool allow_violations, allow_no_unload;
@@ -104,10 +104,9 @@ bool sim_vp_up(u32 vp, unsigned int *cpu);
 void sim_count_sent(u32 type);
 bool sim_is_visible(u64 pfn);
 
-/* sim_test.c */
+/* sim.c */
 extern struct sim_state host;
 extern struct mutex sim_model;	/* struct sim_state, channels, rings */
-void sim_violation(const char *format, ...) __printf(1, 2);
 
 /* sim_chan.c */
 void sim_close_chan(struct sim_chan *chan);

@@ -221,7 +221,7 @@ bool sim_vp_up(u32 vp, unsigned int *cpu)
 	       READ_ONCE(per_cpu(vps, *cpu).up);
 }
 
-static bool all_fetched(void)
+bool sim_all_fetched(void)
 {
 	unsigned long flags;
 	bool fetched = true;
@@ -253,18 +253,6 @@ unsigned int sim_queued(void)
 	}
 	spin_unlock_irqrestore(&machine.lock, flags);
 	return count;
-}
-
-void sim_drain(struct kunit *test)
-{
-	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
-	unsigned int cpu;
-
-	/* A message is fetched after the one before it was handled. */
-	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
-	for_each_online_cpu(cpu)
-		sim_send_raw(cpu, SYNIC_VMBUS, sizeof(marker), &marker, sizeof(marker));
-	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
 }
 
 /* ---- struct vmbus_host_ops ---- */

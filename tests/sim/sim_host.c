@@ -636,7 +636,10 @@ static void handle_tl_connect(const struct sim_post *post)
 		return;
 	memcpy(&endpoint, msg->endpoint, sizeof(endpoint));
 	memcpy(&service, msg->service, sizeof(service));
-	if (host.socket_vsp) {
+	if (host.connect) {
+		if (host.connect(&endpoint, &service))
+			return;
+	} else if (host.socket_vsp) {
 		sim_offer_locked(sim_new_socket_locked(&service, &endpoint, host.socket_vsp));
 		return;
 	}
@@ -677,8 +680,8 @@ static const struct {
 	[SIM_CLOSE] = { handle_close },
 	[SIM_MODIFY] = { handle_modify },
 	[SIM_RELID_RELEASED] = { handle_released },
-	[SIM_TL_CONNECT] = { handle_tl_connect },
 	[SIM_UNLOAD] = { handle_unload },
+	[SIM_TL_CONNECT] = { handle_tl_connect },
 };
 
 void sim_handle_post(const struct sim_post *post)

@@ -8,7 +8,10 @@
  * a rule says otherwise. Messages and events reach the driver through its
  * interrupt entry, in hard interrupt context on the CPU they are for.
  *
- * What the guest does wrong is recorded; sim_stop() fails the test for it.
+ * What the guest does wrong is recorded; sim_exit() fails the test for it.
+ *
+ * Functions that take a struct kunit are for KUnit cases. Those of them that
+ * assert are in tests/kunit/sim_test.c; the others take NULL as well.
  *
  * Locks: sim_lock() is the model's mutex: tests take it to look at or change
  * channels and rings; hooks and VSPs run with it held. Functions named *_locked
@@ -160,6 +163,20 @@ const void *sim_versions_gen_params(const void *prev, char *desc);
 /* Those before 5.0: messages on connection 1, an interrupt page. */
 const void *sim_old_versions_gen_params(const void *prev, char *desc);
 
+/* ---- its life, without KUnit ---- */
+
+/*
+ * A fresh host that offers nothing yet and refuses a quarter of posts. Return: 0
+ * or -ENOMEM.
+ */
+int sim_begin(u64 seed);
+/* After sim_disconnect(): what sim_begin() made is gone, its counts can be read. */
+void sim_end(void);
+/* vmbus_start() with a host that speaks up to @version, a guest up to @max; the errno. */
+int sim_connect(u32 version, u32 max);
+/* vmbus_stop(), if it runs. Return: the host was told in the way of its version. */
+bool sim_disconnect(void);
+
 /* ---- the life of a test ---- */
 
 /*
@@ -190,6 +207,8 @@ void sim_allow_violations(void);	/* the guest is provoked to break the protocol 
 void sim_allow_no_unload(void);		/* the UNLOAD is not expected */
 
 u32 sim_random(u32 below);		/* from the seed, any context */
+/* The guest broke the protocol: counted, and a line in the log. Any context. */
+void sim_violation(const char *format, ...) __printf(1, 2);
 unsigned int sim_violations(void);
 
 /* ---- channels ---- */
@@ -205,6 +224,12 @@ struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary,
 			     const struct sim_vsp *vsp);
 /* The host takes sockets' connections with such channels; NULL, as at first: refuses them. */
 void sim_listen(const struct sim_vsp *vsp);
+/*
+ * The same by a function, in the host's thread with the model locked: @endpoint
+ * of the guest asks for @service. It returns whether it has dealt with it, be it
+ * by silence; else the request is refused.
+ */
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service));
 /* A connection that the host makes to a @service of the guest. */
 struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
 				const struct sim_vsp *vsp);
@@ -292,6 +317,8 @@ u32 sim_held_message(void *payload, u32 size);
 void sim_undo_unload(void);
 /* All that was sent has been fetched and handled by the driver. */
 void sim_drain(struct kunit *test);
+/* All that was sent has been fetched, apart from CPUs that are off. */
+bool sim_all_fetched(void);
 /* Messages that the driver has not fetched, also for CPUs that are off. */
 unsigned int sim_queued(void);
 /* Sets the event flag and interrupts the CPU, whatever the state. */

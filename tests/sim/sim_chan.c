@@ -185,6 +185,13 @@ void sim_listen(const struct sim_vsp *vsp)
 	sim_unlock();
 }
 
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service))
+{
+	sim_lock();
+	host.connect = connect;
+	sim_unlock();
+}
+
 void sim_close_chan(struct sim_chan *chan)
 {
 	if (!chan->open)
