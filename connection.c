@@ -172,6 +172,7 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
 		fsleep(delay_us);
 		delay_us = min(2 * delay_us, POST_MAX_DELAY_US);
 	}
+	vmbus_trace_posted(msg, err);
 	if (err && settled)
 		pr_err_ratelimited("posting %s failed: %d\n",
 				   vmbus_message_name(hdr->msgtype), err);
