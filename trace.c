@@ -31,7 +31,9 @@ void vmbus_trace_fetched(const struct vmbus_message *msg)
  */
 void vmbus_trace_received(const struct vmbus_message *msg, bool handled)
 {
-	switch (msg->header.msgtype) {
+	const u32 type = msg->header.msgtype;
+
+	switch (type) {
 	case CHANNELMSG_OFFERCHANNEL:
 		if (handled)
 			trace_vmbus_on_message(&msg->header);
@@ -68,8 +70,9 @@ void vmbus_trace_received(const struct vmbus_message *msg, bool handled)
 void vmbus_trace_posted(const void *msg, int ret)
 {
 	const struct vmbus_channel_message_header *hdr = msg;
+	const u32 type = hdr->msgtype;
 
-	switch (hdr->msgtype) {
+	switch (type) {
 	case CHANNELMSG_REQUESTOFFERS:
 		trace_vmbus_request_offers(ret);
 		break;
