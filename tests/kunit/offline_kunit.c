@@ -438,7 +438,7 @@ static void host_does_not_stop(struct kunit *test)
 
 /* ---- late interrupts ---- */
 
-/**
+/*
  * struct late - an interrupt that comes late, or nowhere
  * @name: of the case
  * @version: protocol

@@ -140,7 +140,8 @@ static void life_of_a_channel(struct kunit *test)
 	EXPECT_TRACED(1, "vmbus_establish_gpadl_header: sending child_relid 0x12c, gpadl 0x%x, range_buflen %d rangecount 1, ret 0",
 		      gpadl, (int)(8 + 8 * 2 * SZ_128K / PAGE_SIZE));
 	/* 26 page numbers in the first message, 28 in each other one. */
-	EXPECT_TRACED(2, "vmbus_establish_gpadl_body: sending msgnumber 0, gpadl 0x%x, ret 0", gpadl);
+	EXPECT_TRACED(2, "vmbus_establish_gpadl_body: sending msgnumber 0, gpadl 0x%x, ret 0",
+		      gpadl);
 	EXPECT_TRACED(1, "vmbus_ongpadl_created: child_relid 0x12c, gpadl 0x%x, creation_status 0",
 		      gpadl);
 	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x12c, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x20, ret 0",
@@ -161,7 +162,8 @@ static void life_of_a_channel(struct kunit *test)
 		      vp);
 	EXPECT_TRACED(1, "vmbus_onmodifychannel_response: child_relid 0x12c, status 0");
 	EXPECT_TRACED(1, "vmbus_close_internal: sending child_relid 0x12c, ret 0");
-	EXPECT_TRACED(1, "vmbus_teardown_gpadl: sending child_relid 0x12c, gpadl 0x%x, ret 0", gpadl);
+	EXPECT_TRACED(1, "vmbus_teardown_gpadl: sending child_relid 0x12c, gpadl 0x%x, ret 0",
+		      gpadl);
 	EXPECT_TRACED(1, "vmbus_ongpadl_torndown: gpadl 0x%x", gpadl);
 	EXPECT_TRACED(1, "vmbus_on_message: msgtype=%d", SIM_RESCIND);
 	EXPECT_TRACED(1, "vmbus_onoffer_rescind: child_relid 0x12c");
@@ -170,7 +172,8 @@ static void life_of_a_channel(struct kunit *test)
 
 static void sockets(struct kunit *test)
 {
-	static const guid_t guest_id = GUID_INIT(0x11223344, 0x5566, 0x7788, 1, 2, 3, 4, 5, 6, 7, 8);
+	static const guid_t guest_id = GUID_INIT(0x11223344, 0x5566, 0x7788, 1, 2, 3, 4, 5, 6, 7,
+						8);
 	static const guid_t host_id = GUID_INIT(0x99aabbcc, 0xddee, 0xff00, 8, 7, 6, 5, 4, 3, 2, 1);
 
 	sim_start_ok(test, SIM_V(5, 3));

@@ -159,7 +159,7 @@ static bool uio_irqcontrol(bool on)
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	if (on) {
-		virt_mb();
+		virt_mb();	/* the mask is seen before the host looks */
 		vmbus_set_event(uio.ch);
 	}
 	return ok;
@@ -227,9 +227,9 @@ static bool user_send(void *ring, struct vmbus_channel *ch, u64 payload)
 	if (tx->in + sizeof(packet) >= (ch->ringbuffer_send_offset - 1) * PAGE_SIZE)
 		return false;
 	memcpy(ring + PAGE_SIZE + tx->in, &packet, sizeof(packet));
-	virt_wmb();
+	virt_wmb();	/* the packet comes before the index */
 	WRITE_ONCE(tx->in, tx->in + sizeof(packet));
-	virt_mb();
+	virt_mb();	/* the index is seen before the host looks */
 	vmbus_set_event(ch);
 	return true;
 }
@@ -241,7 +241,7 @@ static bool user_receives(void *ring, const struct vmbus_channel *ch, u64 payloa
 
 	if (!sim_wait(READ_ONCE(rx->in) != rx->out))
 		return false;
-	virt_rmb();
+	virt_rmb();	/* the index comes before the packet */
 	memcpy(&packet, (void *)rx + PAGE_SIZE + rx->out, sizeof(packet));
 	WRITE_ONCE(rx->out, rx->out + sizeof(packet));
 	return packet.payload == payload;
