@@ -6,9 +6,13 @@
  * Actions: host messages are handled one at a time, on the message work, and
  * their handlers never wait for the host or for a VSC. Primary channels are
  * added one after the other in the order of their offers, because device names
- * depend on it. Each sub-channel and each rescind has a work of its own, so
- * that none waits for another. A rescind first stops or awaits the addition of
- * its channel.
+ * depend on it. Each sub-channel, each socket and each rescind has a work of its
+ * own, so that none waits for another. A rescind first stops or awaits the
+ * addition of its channel.
+ *
+ * A device is removed by the rescind work of its channel, or with the module. A
+ * driver with a rescind callback is told by a first run of that work, and has
+ * another one queued when it is done with the device (rescind.c).
  *
  * References: each queued work holds one on its channel. The offer's own is
  * dropped in release(), which the state machine lets happen once.
@@ -205,9 +209,18 @@ static void rescind_chan(struct work_struct *work)
 	} else {
 		if (cancel_work_sync(&ch->add_channel_work))
 			vmbus_chan_put(chan);
+		/*
+		 * A probe that has the channel open may be about to set a rescind
+		 * callback. One that comes later cannot open it.
+		 */
+		if (ch->device_obj)
+			glue->device_settle(chan);
+		if (vmbus_rescind_told(chan))
+			goto out;
 		remove_device(chan);
 	}
 	release(chan);
+out:
 	vmbus_chan_put(chan);
 }
 
@@ -356,6 +369,8 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	ch->monitor_grp = offer->monitorid / VMBUS_MONITOR_BITS;
 	ch->monitor_bit = offer->monitorid % VMBUS_MONITOR_BITS;
 	ch->target_cpu = VMBUS_CONNECT_CPU;
+	chan->wq = is_hvsock_channel(ch) && !offer->offer.sub_channel_index ?
+		   vmbus_bus.sock_wq : vmbus_bus.chan_wq;
 	return chan;
 }
 
@@ -429,13 +444,36 @@ static void on_offer(const struct vmbus_message *msg)
 				   offer->offer.sub_channel_index, err);
 		/* On no list; otherwise like a channel that was rescinded. */
 		vmbus_chan_event(chan, VMBUS_EV_RESCIND);
-		queue_chan_work(chan, vmbus_bus.chan_wq, &chan->rescind_work);
-	} else if (!primary) {
+		queue_chan_work(chan, chan->wq, &chan->rescind_work);
+	} else if (!primary && !is_hvsock_channel(&chan->ch)) {
 		queue_chan_work(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
-	} else if (to_vmbus_chan(primary)->subs_ready) {
-		queue_chan_work(chan, vmbus_bus.chan_wq, &chan->ch.add_channel_work);
+	} else if (!primary || to_vmbus_chan(primary)->subs_ready) {
+		queue_chan_work(chan, chan->wq, &chan->ch.add_channel_work);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
+/**
+ * vmbus_channel_rescind() - a channel is not the guest's any more
+ * @chan: referenced channel
+ *
+ * Ends its requests and begins its removal, of which the relid's release is the
+ * last part.
+ *
+ * Context: process; waits for nothing.
+ * Return: 0; -EALREADY if it was rescinded before.
+ */
+int vmbus_channel_rescind(struct vmbus_chan *chan)
+{
+	int err = vmbus_chan_event(chan, VMBUS_EV_RESCIND);
+
+	if (err)
+		return err;
+	vmbus_request_cancel(vmbus_chan_relid(chan), -ENODEV);
+	/* At removal of the module everything goes anyway. */
+	if (vmbus_conn.state == VMBUS_CONNECTED)
+		queue_chan_work(chan, chan->wq, &chan->rescind_work);
+	return 0;
 }
 
 static void on_rescind(const struct vmbus_message *msg)
@@ -449,20 +487,12 @@ static void on_rescind(const struct vmbus_message *msg)
 	if (chan && !kref_get_unless_zero(&chan->ref))
 		chan = NULL;
 	rcu_read_unlock();
-	if (chan)
-		err = vmbus_chan_event(chan, VMBUS_EV_RESCIND);
-	if (err) {
-		if (chan)
-			vmbus_chan_put(chan);
-		pr_warn_ratelimited("rescind of relid %u ignored: %d\n", relid, err);
-		return;
-	}
-
-	vmbus_request_cancel(relid, -ENODEV);
-	/* At removal of the module everything goes anyway. */
-	if (vmbus_conn.state != VMBUS_CONNECTED ||
-	    !queue_work(vmbus_bus.chan_wq, &chan->rescind_work))
+	if (chan) {
+		err = vmbus_channel_rescind(chan);
 		vmbus_chan_put(chan);
+	}
+	if (err)
+		pr_warn_ratelimited("rescind of relid %u ignored: %d\n", relid, err);
 }
 
 static void on_all_offers(const struct vmbus_message *msg)
@@ -503,6 +533,15 @@ static void on_modify_response(const struct vmbus_message *msg)
 		unsolicited(msg);
 }
 
+/* Nobody waits for it, and it comes as often as users are refused: no line of log. */
+static void on_tl_connect_result(const struct vmbus_message *msg)
+{
+	const struct vmbus_tl_connect_result *result = &msg->tl_connect_result;
+
+	pr_debug("host refused a connection to %pUl: status 0x%x\n", &result->service_id,
+		 result->status);
+}
+
 static void on_connection_answer(const struct vmbus_message *msg)
 {
 	if (!vmbus_request_answer(msg, 0, 0))
@@ -519,6 +558,7 @@ static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg
 	[CHANNELMSG_GPADL_TORNDOWN] = on_gpadl_torndown,
 	[CHANNELMSG_VERSION_RESPONSE] = on_connection_answer,
 	[CHANNELMSG_UNLOAD_RESPONSE] = on_connection_answer,
+	[CHANNELMSG_TL_CONNECT_RESULT] = on_tl_connect_result,
 	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = on_modify_response,
 };
 
@@ -602,7 +642,8 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
 	reinit_completion(&all_offers);
 	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
 	vmbus_bus.chan_wq = alloc_workqueue("hv_chan", WQ_UNBOUND, 0);
-	if (vmbus_bus.add_wq && vmbus_bus.chan_wq)
+	vmbus_bus.sock_wq = alloc_workqueue("hv_sock_chan", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (vmbus_bus.add_wq && vmbus_bus.chan_wq && vmbus_bus.sock_wq)
 		return 0;
 	vmbus_channels_exit();
 	return -ENOMEM;
@@ -613,10 +654,13 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
  */
 void vmbus_channels_exit(void)
 {
+	if (vmbus_bus.sock_wq)
+		destroy_workqueue(vmbus_bus.sock_wq);
 	if (vmbus_bus.chan_wq)
 		destroy_workqueue(vmbus_bus.chan_wq);
 	if (vmbus_bus.add_wq)
 		destroy_workqueue(vmbus_bus.add_wq);
+	vmbus_bus.sock_wq = NULL;
 	vmbus_bus.chan_wq = NULL;
 	vmbus_bus.add_wq = NULL;
 }
@@ -657,6 +701,7 @@ void vmbus_channels_remove(void)
 	struct vmbus_channel *ch;
 
 	drain_workqueue(vmbus_bus.add_wq);
+	drain_workqueue(vmbus_bus.sock_wq);
 	drain_workqueue(vmbus_bus.chan_wq);
 	/* Nobody else changes the list any more. */
 	list_for_each_entry(ch, &vmbus_bus.channels, listentry)

@@ -58,10 +58,12 @@ static int override_match(struct hv_driver *drv, struct hv_device *dev)
  * vmbus_driver_find_id() - does a driver serve a device, and under which id?
  * @drv: the driver
  * @dev: the device
- * @id: filled with a copy of the id; all zero if the user bound the device to
- *	the driver by driver_override although it has no id for it
+ * @id: filled with a copy of the id; all zero for a socket's channel, and if the
+ *	user bound the device to the driver by driver_override although it has no
+ *	id for it
  *
- * Dynamic ids go before the driver's own.
+ * Dynamic ids go before the driver's own. A socket's channel is for the driver of
+ * sockets whatever its GUIDs are, and that driver has no ids.
  *
  * Context: process.
  * Return: whether it does.
@@ -73,11 +75,14 @@ bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 	int override = override_match(drv, dev);
 	struct dynid *dynid;
 
-	/* A hvsock connection is no device, whatever its GUIDs say. */
 	if (is_hvsock_channel(dev->channel) != drv->hvsock)
 		return false;
 	if (!override)
 		return false;
+	if (drv->hvsock) {
+		memset(id, 0, sizeof(*id));
+		return true;
+	}
 
 	spin_lock(&drv->dynids.lock);
 	dynid = find_dynid(drv, &dev->dev_type);

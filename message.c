@@ -58,6 +58,10 @@ static const struct message_rule rules[CHANNELMSG_COUNT] = {
 		.size = sizeof(struct vmbus_channel_message_header),
 		.min_version = VERSION_WIN8_1,
 	},
+	[CHANNELMSG_TL_CONNECT_RESULT] = {
+		.size = sizeof(struct vmbus_tl_connect_result),
+		.min_version = VERSION_WIN10_V4_1,
+	},
 	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = {
 		.size = sizeof(struct vmbus_channel_modifychannel_response),
 		.min_version = VERSION_WIN10_V5_3,

@@ -229,34 +229,6 @@ void vmbus_ring_break(struct vmbus_ring *ring)
 }
 
 /**
- * vmbus_ring_look() - see what the host has written since the last look
- * @ring: inbound ring, all of what was seen is consumed
- *
- * Return: whether there is something new; false if the ring is broken.
- */
-bool vmbus_ring_look(struct vmbus_ring *ring)
-{
-	struct hv_ring_buffer_info *info = ring->info;
-	u32 write;
-
-	if (unlikely(ring->broken))
-		return false;
-	/*
-	 * Pairs with the host's barrier between the packet and write_index.
-	 * ring.pml: look_acquire
-	 */
-	write = virt_load_acquire(&info->ring_buffer->write_index);
-	if (write == ring->seen)
-		return false;
-	if (unlikely(!vmbus_ring_index_valid(info, write))) {
-		vmbus_ring_break(ring);
-		return false;
-	}
-	ring->seen = write;
-	return true;
-}
-
-/**
  * vmbus_ring_publish() - give the room of all consumed packets to the host
  * @ring: inbound ring
  *

@@ -207,6 +207,7 @@ static int vmbus_uevent(VMBUS_UEVENT_CONST struct device *dev, struct kobj_ueven
 static void forget_driver(struct hv_device *hv_dev)
 {
 	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
+	vmbus_rescind_forget_driver(to_vmbus_chan(hv_dev->channel));
 	vmbus_close(hv_dev->channel);	/* in case the driver did not */
 }
 
@@ -227,6 +228,7 @@ static int vmbus_probe(struct device *dev)
 	err = drv->probe(hv_dev, &id);
 	if (err) {
 		pr_err_ratelimited("probe failed for device %s (%d)\n", dev_name(dev), err);
+		vmbus_set_chn_rescind_callback(hv_dev->channel, NULL);
 		forget_driver(hv_dev);
 	}
 	return err;
@@ -360,6 +362,14 @@ static void device_del_glue(struct vmbus_chan *chan)
 	chan->ch.device_obj = NULL;
 }
 
+static void device_settle_glue(struct vmbus_chan *chan)
+{
+	struct device *dev = &chan->ch.device_obj->device;
+
+	device_lock(dev);
+	device_unlock(dev);
+}
+
 static int device_add_glue(struct vmbus_chan *chan)
 {
 	const struct vmbus_channel_offer *offer = &chan->ch.offermsg.offer;
@@ -405,6 +415,7 @@ static int device_add_glue(struct vmbus_chan *chan)
 static const struct vmbus_glue_ops glue_ops = {
 	.device_add = device_add_glue,
 	.device_del = device_del_glue,
+	.device_settle = device_settle_glue,
 	.channel_add = vmbus_sysfs_add_channel,
 	.channel_del = vmbus_sysfs_del_channel,
 };

@@ -35,6 +35,7 @@ EXPORT_SYMBOL_GPL(vmbus_request_addr);
 EXPORT_SYMBOL_GPL(__vmbus_request_addr_match);
 EXPORT_SYMBOL_GPL(vmbus_request_addr_match);
 EXPORT_SYMBOL_GPL(vmbus_send_modifychannel);
+EXPORT_SYMBOL_GPL(vmbus_send_tl_connect_request);
 EXPORT_SYMBOL(vmbus_sendpacket);
 EXPORT_SYMBOL(vmbus_sendpacket_getid);
 EXPORT_SYMBOL_GPL(vmbus_sendpacket_mpb_desc);

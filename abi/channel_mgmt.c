@@ -23,5 +23,7 @@
 #include <linux/atomic.h>
 #include <linux/tracepoint.h>
 
+EXPORT_SYMBOL_GPL(vmbus_hvsock_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_prep_negotiate_resp);
+EXPORT_SYMBOL_GPL(vmbus_set_chn_rescind_callback);
 EXPORT_SYMBOL_GPL(vmbus_set_sc_create_callback);

@@ -37,5 +37,10 @@
 #include <linux/atomic.h>
 #include <linux/tracepoint.h>
 
+#include "../include/vmbus_connection.h"
+
 EXPORT_SYMBOL_GPL(__vmbus_driver_register);
+EXPORT_SYMBOL_GPL(vmbus_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_driver_unregister);
+EXPORT_SYMBOL_GPL(vmbus_allocate_mmio);
+EXPORT_SYMBOL_GPL(vmbus_free_mmio);

@@ -61,4 +61,11 @@
 #define VMBUS_CORE_OVERRIDE	0
 #endif
 
+/* 7.0: the boot's display has a struct of its own in sysfb. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_SCREEN_INFO	sysfb_primary_display.screen
+#else
+#define VMBUS_SCREEN_INFO	screen_info
+#endif
+
 #endif /* _VMBUS_COMPAT_H */

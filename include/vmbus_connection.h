@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The connection as uio_hv_generic sees it: an exported variable whose layout is
- * part of the distribution's ABI. Only the named fields are used here and there;
- * what the driver keeps for itself is in struct vmbus_conn.
+ * What uio_hv_generic sees and <linux/hyperv.h> does not declare. The connection
+ * is an exported variable whose layout is part of the distribution's ABI. Only
+ * the named fields are used here and there; what the driver keeps for itself is
+ * in struct vmbus_conn.
  */
 #ifndef _VMBUS_CONNECTION_H
 #define _VMBUS_CONNECTION_H
@@ -26,5 +27,7 @@ struct vmbus_connection {
 };
 
 extern struct vmbus_connection vmbus_connection;
+
+void vmbus_device_unregister(struct hv_device *device_obj);
 
 #endif /* _VMBUS_CONNECTION_H */

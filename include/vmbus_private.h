@@ -67,9 +67,14 @@ enum vmbus_chan_event {
  *
  * Constant once published:
  * @perf: served by the CPU spreading, others by the connect CPU
+ * @wq: where it is removed, and also added unless it is a device's primary
  *
  * @lock protects:
  * @state: the state machine, moved by vmbus_chan_event() alone
+ * @told: primary: ch.chn_rescind_callback was called, or is: the device is the
+ *	driver's until it unregisters it
+ * @teller: the task that calls it now
+ * @unregistered: the driver is done with the device; it goes with the rescind
  *
  * @open_mutex protects:
  * @tx: our side of ch.outbound (its data path: ch.outbound.ring_lock)
@@ -102,9 +107,13 @@ struct vmbus_chan {
 	struct vmbus_channel ch;
 
 	bool perf;
+	struct workqueue_struct *wq;
 
-	spinlock_t lock;	/* state */
+	spinlock_t lock;	/* state, and who has the device after a rescind */
 	enum vmbus_chan_state state;
+	bool told;
+	bool unregistered;
+	struct task_struct *teller;
 
 	struct mutex open_mutex;	/* rings; of a primary channel: all of its device's */
 	struct vmbus_ring tx;
@@ -200,12 +209,14 @@ struct vmbus_conn {
  * @root: parent of all devices: the ACPI or platform device of VMBus
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
+ * @sock_wq: sockets' channels come and go, in any order and number
  */
 struct vmbus_bus {
 	struct list_head channels;
 	struct device *root;
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
+	struct workqueue_struct *sock_wq;
 };
 
 extern struct vmbus_deadlines vmbus_deadlines;
@@ -218,12 +229,14 @@ DECLARE_PER_CPU(struct vmbus_synic, vmbus_synic);
  * @device_add: make the primary channel a device of the bus and let a driver
  *	probe it. May sleep. 0 or -errno, then nothing is left behind.
  * @device_del: undo device_add(); waits for the driver's remove(). May sleep.
+ * @device_settle: wait for a probe or remove of the device that runs now.
  * @channel_add: show the sub-channel below its device. May sleep.
  * @channel_del: undo channel_add(). May sleep.
  */
 struct vmbus_glue_ops {
 	int (*device_add)(struct vmbus_chan *chan);
 	void (*device_del)(struct vmbus_chan *chan);
+	void (*device_settle)(struct vmbus_chan *chan);
 	int (*channel_add)(struct vmbus_chan *chan);
 	void (*channel_del)(struct vmbus_chan *chan);
 };
@@ -308,7 +321,14 @@ void vmbus_channels_remove(void);
 void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
+int vmbus_channel_rescind(struct vmbus_chan *chan);
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
+
+/* rescind.c */
+bool vmbus_rescind_told(struct vmbus_chan *chan);
+void vmbus_rescind_wait_told(struct vmbus_chan *chan);
+void vmbus_rescind_unregister(struct vmbus_chan *chan);
+void vmbus_rescind_forget_driver(struct vmbus_chan *chan);
 
 /* sysfs.c */
 extern const struct attribute_group *vmbus_dev_groups[];

@@ -49,7 +49,6 @@ void vmbus_ring_unmap(struct vmbus_ring *ring);
 void *vmbus_ring_reserve(struct vmbus_ring *ring, u32 len);
 bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len);
 bool vmbus_ring_publish(struct vmbus_ring *ring);
-bool vmbus_ring_look(struct vmbus_ring *ring);
 void vmbus_ring_break(struct vmbus_ring *ring);
 
 static inline bool vmbus_ring_index_valid(const struct hv_ring_buffer_info *info, u32 index)
@@ -134,6 +133,34 @@ static __always_inline bool vmbus_ring_parse(const struct vmbus_ring *ring, u32 
 	pkt->len = (word0 >> 29) & (U16_MAX * sizeof(u64));
 	return pkt->offset >= sizeof(struct vmpacket_descriptor) && pkt->offset <= pkt->len &&
 	       pkt->len + VMBUS_RING_TRAILER <= vmbus_ring_distance(info, read, ring->seen);
+}
+
+/**
+ * vmbus_ring_look() - see what the host has written since the last look
+ * @ring: inbound ring, all of what was seen is consumed
+ *
+ * Return: whether there is something new; false if the ring is broken.
+ */
+static inline bool vmbus_ring_look(struct vmbus_ring *ring)
+{
+	struct hv_ring_buffer_info *info = ring->info;
+	u32 write;
+
+	if (unlikely(ring->broken))
+		return false;
+	/*
+	 * Pairs with the host's barrier between the packet and write_index.
+	 * ring.pml: look_acquire
+	 */
+	write = virt_load_acquire(&info->ring_buffer->write_index);
+	if (write == ring->seen)
+		return false;
+	if (unlikely(!vmbus_ring_index_valid(info, write))) {
+		vmbus_ring_break(ring);
+		return false;
+	}
+	ring->seen = write;
+	return true;
 }
 
 /**

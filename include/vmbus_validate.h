@@ -26,6 +26,7 @@ struct vmbus_message {
 		struct vmbus_channel_gpadl_torndown gpadl_torndown;
 		struct vmbus_channel_version_response version_response;
 		struct vmbus_channel_modifychannel_response modify_response;
+		struct vmbus_tl_connect_result tl_connect_result;
 		u8 bytes[HV_MESSAGE_PAYLOAD_BYTE_COUNT];
 	};
 };

@@ -65,6 +65,14 @@ struct vmbus_gpadl_header {
 /* Of range_buflen, what is not page numbers. */
 #define VMBUS_GPADL_RANGE_HEADER	(2 * sizeof(u32))
 
+/* TL_CONNECT_RESULT, from 4.1 on: a socket's connection was refused. */
+struct vmbus_tl_connect_result {
+	struct vmbus_channel_message_header header;
+	guid_t endpoint_id;		/* as the request had them */
+	guid_t service_id;
+	s32 status;
+} __packed;
+
 /* VERSION_RESPONSE.connection_state (OpenVMM's names; Linux ignored it). */
 enum vmbus_connection_result {
 	VMBUS_CONNECTION_OK,
@@ -115,7 +123,9 @@ VMBUS_WIRE_SIZE(vmbus_channel_gpadl_torndown, 12);
 VMBUS_WIRE_SIZE(vmbus_channel_relid_released, 12);
 VMBUS_WIRE_SIZE(vmbus_channel_initiate_contact, 40);
 VMBUS_WIRE_SIZE(vmbus_channel_version_response, 16);
+VMBUS_WIRE_SIZE(vmbus_channel_tl_connect_request, 40);
 VMBUS_WIRE_SIZE(vmbus_channel_modifychannel, 16);
+VMBUS_WIRE_SIZE(vmbus_tl_connect_result, 44);
 VMBUS_WIRE_SIZE(vmbus_channel_modifychannel_response, 16);
 VMBUS_WIRE_SIZE(vmpacket_descriptor, 16);
 static_assert(offsetof(struct hv_ring_buffer, pending_send_sz) == 12);

@@ -26,6 +26,7 @@ static const struct known {
 	{ 12, 12, 0, false, 0 },	/* GPADL_TORNDOWN */
 	{ 15, 12, 0, false, 0 },	/* VERSION_RESPONSE, with a connection id 16 */
 	{ 17, 8, 0x30000, false, 0 },	/* UNLOAD_RESPONSE */
+	{ 23, 44, 0x40001, false, 0 },	/* TL_CONNECT_RESULT */
 	{ 24, 16, 0x50003, false, 8 },	/* MODIFYCHANNEL_RESPONSE */
 };
 

@@ -5,6 +5,7 @@
 #include <linux/device.h>
 #include <linux/err.h>
 
+#include "../../include/vmbus_mmio.h"
 #include "../../include/vmbus_private.h"
 
 int vmbus_root_init(void)
@@ -19,6 +20,7 @@ int vmbus_root_init(void)
 
 void vmbus_root_exit(void)
 {
+	vmbus_mmio_exit();
 	root_device_unregister(vmbus_bus.root);
 	vmbus_bus.root = NULL;
 }
