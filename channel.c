@@ -16,6 +16,7 @@
 #include <linux/hyperv.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
@@ -30,7 +31,19 @@
 
 struct vmbus_bus vmbus_bus;
 
-static atomic_t next_openid = ATOMIC_INIT(0);
+static atomic_t next_openid;
+
+/**
+ * vmbus_openid_start() - choose where open ids start
+ *
+ * Anywhere: an answer to a kernel that crashed here may still come.
+ *
+ * Context: process, at start; no channel exists.
+ */
+void vmbus_openid_start(void)
+{
+	atomic_set(&next_openid, get_random_u32());
+}
 
 /**
  * vmbus_chan_open_mutex() - the mutex that serves all channels of a device
@@ -48,7 +61,10 @@ static void chan_free(struct kref *ref)
 	struct vmbus_chan *chan = container_of(ref, struct vmbus_chan, ref);
 	struct vmbus_channel *primary = chan->ch.primary_channel;
 
+	/* A sender may have been slower than who closed the channel. */
+	vmbus_signal_forget(chan);
 	tasklet_kill(&chan->ch.callback_event);
+	vmbus_ring_release(chan);
 	mutex_destroy(&chan->sc_mutex);
 	mutex_destroy(&chan->open_mutex);
 	/* Interrupts look channels up under RCU. */
@@ -187,6 +203,7 @@ void vmbus_chan_init(struct vmbus_chan *chan)
 	spin_lock_init(&ch->sched_lock);
 	spin_lock_init(&ch->requestor.req_lock);
 	tasklet_init(&ch->callback_event, run_callback, (unsigned long)ch);
+	vmbus_signal_init(chan);
 	vmbus_ring_setup(&chan->tx, &ch->outbound);
 	vmbus_ring_setup(&chan->rx, &ch->inbound);
 	ch->max_pkt_size = VMBUS_DEFAULT_MAX_PKT_SIZE;
@@ -300,6 +317,9 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 	chan->ch.ringbuffer_page = linear ? pages[0] : NULL;
 	chan->ch.ringbuffer_pagecount = nr_pages;
 	chan->ch.ringbuffer_send_offset = chan->tx_pages;
+	/* Whoever maps it does so by the channel's directory, and goes with that. */
+	if (linear && chan->ch.primary_channel)
+		vmbus_ring_hold(chan, pages[0], nr_pages);
 	return 0;
 }
 
@@ -315,6 +335,7 @@ static void ring_free(struct vmbus_chan *chan)
 	if (chan->ring_pages)
 		vmbus_pages_free(chan->ring_pages, chan->nr_ring_pages);
 	ring_forget(chan);
+	chan->linear_only = false;
 }
 
 /*
@@ -386,6 +407,30 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 	return err;
 }
 
+/*
+ * uio_hv_generic uses the ring of each sub-channel in the list, with the mutex
+ * held, so only open ones are in it.
+ */
+static void publish_sub(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *primary = chan->ch.primary_channel;
+
+	if (!primary)
+		return;
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_add_tail(&chan->ch.sc_list, &primary->sc_list);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
+static void unpublish_sub(struct vmbus_chan *chan)
+{
+	if (!chan->ch.primary_channel)
+		return;
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_del_init(&chan->ch.sc_list);
+	mutex_unlock(&vmbus_connection.channel_mutex);
+}
+
 /* Opens a channel whose ring is allocated. On error the ring stays, or is parked. */
 static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatalen,
 		   void (*callback)(void *context), void *context)
@@ -422,8 +467,10 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	err = request_open(chan, userdata, userdatalen);
 	if (!err)
 		err = vmbus_chan_event(chan, VMBUS_EV_OPENED);
-	if (!err)
+	if (!err) {
+		publish_sub(chan);
 		return 0;
+	}
 
 	vmbus_reset_channel_cb(ch);
 unshare:
@@ -542,9 +589,23 @@ int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size
 	return err;
 }
 
+static void hold_for_users(struct vmbus_chan *chan)
+{
+	const struct hv_device *dev = chan->ch.device_obj;
+
+	if (!dev || !dev->device.driver)
+		return;
+	pr_info_ratelimited("%pUl: in use, so its ring stays until %s is unregistered\n",
+			    &dev->dev_instance, dev->device.driver->name);
+	vmbus_ring_hold(dev->device.driver, chan->ring_pages[0], chan->nr_ring_pages);
+}
+
 /**
- * vmbus_free_ring() - free a ring that is not in use
- * @channel: channel that is not open; the ring of an open one stays
+ * vmbus_free_ring() - free the ring of vmbus_alloc_ring()
+ * @channel: the channel; the ring of an open one is freed when it is closed
+ *
+ * If it is open then its users are still there, so they may have the ring mapped:
+ * the memory stays until the driver is unregistered.
  *
  * A ring that the host did not let go of was taken away by
  * vmbus_disconnect_ring() and is not freed here.
@@ -554,10 +615,10 @@ void vmbus_free_ring(struct vmbus_channel *channel)
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 
 	lock_opens(chan);
-	if (!channel->outbound.ring_buffer) {
+	if (!channel->outbound.ring_buffer)
 		ring_free(chan);
-		chan->linear_only = false;
-	}
+	else if (chan->linear_only)
+		hold_for_users(chan);
 	unlock_opens(chan);
 }
 
@@ -602,7 +663,9 @@ static int close_one(struct vmbus_chan *chan)
 	err = vmbus_chan_event(chan, VMBUS_EV_CLOSE);
 	if (err)
 		return err;
+	unpublish_sub(chan);
 	vmbus_reset_channel_cb(ch);
+	vmbus_signal_forget(chan);
 	err = post_close(chan);
 	/* A closed channel interrupts no CPU. */
 	if (!err)
@@ -612,6 +675,34 @@ static int close_one(struct vmbus_chan *chan)
 	vmbus_ring_unmap(&chan->tx);
 	vmbus_requestor_free(&ch->requestor);
 	vmbus_chan_event(chan, VMBUS_EV_CLOSED);
+	return err;
+}
+
+/**
+ * vmbus_channel_withdraw() - take an open channel's rings back from the host
+ * @chan: channel that nobody opens now
+ *
+ * To the host it is closed. Its driver still has it open, and may read what has
+ * come.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.post and .request.
+ * Return: 0, also if it is not open; otherwise the host may still use the rings:
+ * -ETIMEDOUT, -ENOBUFS, -EIO.
+ */
+int vmbus_channel_withdraw(struct vmbus_chan *chan)
+{
+	struct vmbus_gpadl *gpadl = &chan->ch.ringbuffer_gpadlhandle;
+	int err = 0;
+
+	lock_opens(chan);
+	if (READ_ONCE(chan->state) == VMBUS_CHAN_OPEN) {
+		err = post_close(chan);
+		if (!err)
+			err = vmbus_gpadl_teardown_ring(chan, gpadl->gpadl_handle);
+		if (!err)
+			gpadl->gpadl_handle = 0;
+	}
+	unlock_opens(chan);
 	return err;
 }
 

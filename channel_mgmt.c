@@ -6,9 +6,10 @@
  * Actions: host messages are handled one at a time, on the message work, and
  * their handlers never wait for the host or for a VSC. Primary channels are
  * added one after the other in the order of their offers, because device names
- * depend on it. Each sub-channel, each socket and each rescind has a work of its
- * own, so that none waits for another. A rescind first stops or awaits the
- * addition of its channel.
+ * depend on it. While the machine goes to sleep or wakes up their devices are
+ * neither added nor removed. Each sub-channel, each socket and each rescind has
+ * a work of its own, so that none waits for another. A rescind first stops or
+ * awaits the addition of its channel.
  *
  * A device is removed by the rescind work of its channel, or with the module. A
  * driver with a rescind callback is told by a first run of that work, and has
@@ -34,16 +35,20 @@
 /* Messages handled before the work lets others run. */
 #define MESSAGE_BATCH	64
 
+/* One message at a time is handled. */
+static DEFINE_MUTEX(handlers_mutex);
+
 static const struct vmbus_glue_ops *glue;
 static DECLARE_COMPLETION(all_offers);
 
 /* ---- device types ---- */
 
 /*
- * What is known of each device type. pref_ring_size is in bytes; perf devices
- * have their channels spread over the CPUs.
+ * What is known of each device type, by its number. pref_ring_size is in bytes;
+ * perf devices have their channels spread over the CPUs. Of types that are not
+ * here the last one tells.
  */
-static const struct vmbus_device device_types[] = {
+const struct vmbus_device vmbus_devs[] = {
 	{ .dev_type = HV_IDE, HV_IDE_GUID, .perf_device = true },
 	{ .dev_type = HV_SCSI, HV_SCSI_GUID, .perf_device = true,
 	  .allowed_in_isolated = true },
@@ -62,12 +67,10 @@ static const struct vmbus_device device_types[] = {
 	{ .dev_type = HV_FCOPY, HV_FCOPY_GUID, .pref_ring_size = 0x4000 },
 	{ .dev_type = HV_BACKUP, HV_VSS_GUID },
 	{ .dev_type = HV_DM, HV_DM_GUID },
+	{ .dev_type = HV_UNKNOWN, .pref_ring_size = 0x11000 },
 };
 
-static const struct vmbus_device unknown_device = {
-	.dev_type = HV_UNKNOWN,
-	.pref_ring_size = 0x11000,
-};
+static_assert(ARRAY_SIZE(vmbus_devs) == HV_UNKNOWN + 1);
 
 /* Offered to Windows guests only: no driver, and nothing to tell the user. */
 static const struct {
@@ -91,22 +94,27 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 	unsigned int i;
 
 	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
-		return &unknown_device;
-	for (i = 0; i < ARRAY_SIZE(device_types); i++)
-		if (guid_equal(&offer->if_type, &device_types[i].guid))
-			return &device_types[i];
+		return &vmbus_devs[HV_UNKNOWN];
+	for (i = 0; i < HV_UNKNOWN; i++)
+		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
+			return &vmbus_devs[i];
 	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
 		if (guid_equal(&offer->if_type, &windows_only[i].guid))
-			return &unknown_device;
+			return &vmbus_devs[HV_UNKNOWN];
 	pr_info_ratelimited("Unknown GUID: %pUl\n", &offer->if_type);
-	return &unknown_device;
+	return &vmbus_devs[HV_UNKNOWN];
 }
 
 /* ---- channels come and go ---- */
 
-/* The work holds a reference of its own, which it drops. */
-static void queue_chan_work(struct vmbus_chan *chan, struct workqueue_struct *wq,
-			    struct work_struct *work)
+/**
+ * vmbus_channel_queue() - queue a work of a channel, unless it is queued
+ * @chan: referenced channel
+ * @wq: where
+ * @work: it gets a reference of its own, which it drops
+ */
+void vmbus_channel_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
+			 struct work_struct *work)
 {
 	vmbus_chan_get(chan);
 	if (!queue_work(wq, work))
@@ -120,7 +128,9 @@ static void post_relid_released(u32 relid)
 		.child_relid = relid,
 	};
 
-	vmbus_post(&msg, sizeof(msg));
+	/* A host that has forgotten us knows no relids. */
+	if (READ_ONCE(vmbus_conn.state) != VMBUS_DISCONNECTED)
+		vmbus_post(&msg, sizeof(msg));
 }
 
 /* Relids of offers that could not be taken; giving them back takes no memory. */
@@ -140,18 +150,33 @@ static DECLARE_WORK(give_back_work, give_back);
 static void unlist(struct vmbus_chan *chan)
 {
 	lockdep_assert_held(&vmbus_connection.channel_mutex);
+	if (!list_empty(&chan->sub_node) && atomic_dec_and_test(&vmbus_bus.nr_subs))
+		wake_up_var(&vmbus_bus.nr_subs);
 	list_del_init(chan->ch.primary_channel ? &chan->sub_node : &chan->ch.listentry);
 	vmbus_cpus_forget(chan);
 }
 
+/* Ends the use of a relid; it may be another channel's from now on. */
+static void give_up_relid(struct vmbus_chan *chan)
+{
+	u32 relid = vmbus_chan_relid(chan);
+
+	vmbus_relid_unmap(chan);
+	vmbus_parked_release(relid);
+	post_relid_released(relid);
+}
+
 /*
  * Gives a rescinded channel back to the host, once, when nobody has it open.
- * From then on the host may offer another one under the same relid.
+ * From then on the host may offer another one under the same relid. A host that
+ * has forgotten the channel is not told.
  */
-static void release(struct vmbus_chan *chan)
+static int release(struct vmbus_chan *chan)
 {
-	if (vmbus_chan_event(chan, VMBUS_EV_RELEASE))
-		return;
+	int err = vmbus_chan_event(chan, VMBUS_EV_RELEASE);
+
+	if (err)
+		return err;
 	/* If show_sub() is at it, it finds the state changed, and does this. */
 	if (chan->ch.primary_channel)
 		glue->channel_del(chan);
@@ -159,10 +184,10 @@ static void release(struct vmbus_chan *chan)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	unlist(chan);
 	mutex_unlock(&vmbus_connection.channel_mutex);
-	vmbus_relid_unmap(chan);
-	vmbus_parked_release(vmbus_chan_relid(chan));
-	post_relid_released(vmbus_chan_relid(chan));
+	if (vmbus_chan_relid(chan) != VMBUS_NO_RELID)
+		give_up_relid(chan);
 	vmbus_chan_put(chan);
+	return 0;
 }
 
 /* A referenced sub-channel that is not drained yet; it counts as drained now. */
@@ -199,6 +224,34 @@ static void remove_device(struct vmbus_chan *chan)
 	vmbus_close(&chan->ch);		/* in case the driver did not */
 }
 
+static void on_offer(const struct vmbus_message *msg);
+
+/*
+ * The device was removed because it did not come back after a hibernation in
+ * time, but it is there now: a channel like any new one, and a device anew.
+ */
+static void offered_too_late(struct vmbus_chan *chan)
+{
+	struct vmbus_message msg = {
+		.len = sizeof(msg.offer),
+		.offer = chan->ch.offermsg,
+	};
+
+	mutex_lock(&handlers_mutex);
+	/* Unless the host rescinds it meanwhile; then its removal follows. */
+	if (READ_ONCE(chan->state) == VMBUS_CHAN_OFFERED &&
+	    !vmbus_chan_event(chan, VMBUS_EV_RESCIND) &&
+	    !vmbus_chan_event(chan, VMBUS_EV_RELEASE)) {
+		mutex_lock(&vmbus_connection.channel_mutex);
+		unlist(chan);
+		mutex_unlock(&vmbus_connection.channel_mutex);
+		vmbus_relid_unmap(chan);
+		vmbus_chan_put(chan);
+		on_offer(&msg);
+	}
+	mutex_unlock(&handlers_mutex);
+}
+
 static void rescind_chan(struct work_struct *work)
 {
 	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, rescind_work);
@@ -219,7 +272,8 @@ static void rescind_chan(struct work_struct *work)
 			goto out;
 		remove_device(chan);
 	}
-	release(chan);
+	if (release(chan) == -EBUSY)
+		offered_too_late(chan);
 out:
 	vmbus_chan_put(chan);
 }
@@ -307,7 +361,7 @@ void vmbus_channel_subs_ready(struct vmbus_chan *primary)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	primary->subs_ready = true;
 	list_for_each_entry(sub, &primary->subs, sub_node)
-		queue_chan_work(sub, vmbus_bus.chan_wq, &sub->ch.add_channel_work);
+		vmbus_channel_queue(sub, vmbus_bus.chan_wq, &sub->ch.add_channel_work);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
@@ -341,6 +395,17 @@ static struct vmbus_chan *find_primary(const guid_t *instance)
 	return NULL;
 }
 
+static void take_offer(struct vmbus_channel *ch,
+		       const struct vmbus_channel_offer_channel *offer)
+{
+	ch->offermsg = *offer;
+	ch->is_dedicated_interrupt = offer->is_dedicated_interrupt;
+	ch->sig_event = ch->is_dedicated_interrupt ? offer->connection_id :
+						     VMBUS_CONN_ID_EVENT;
+	ch->monitor_grp = offer->monitorid / VMBUS_MONITOR_BITS;
+	ch->monitor_bit = offer->monitorid % VMBUS_MONITOR_BITS;
+}
+
 static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *offer)
 {
 	struct vmbus_chan *chan = kzalloc(sizeof(*chan), GFP_KERNEL);
@@ -350,7 +415,7 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	if (!chan)
 		return NULL;
 	ch = &chan->ch;
-	ch->offermsg = *offer;
+	take_offer(ch, offer);
 	vmbus_chan_init(chan);
 	INIT_LIST_HEAD(&ch->listentry);
 	INIT_LIST_HEAD(&ch->sc_list);
@@ -363,11 +428,6 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	info = vmbus_device_info(&offer->offer);
 	ch->device_id = info->dev_type;
 	chan->perf = info->perf_device;
-	ch->is_dedicated_interrupt = offer->is_dedicated_interrupt;
-	ch->sig_event = ch->is_dedicated_interrupt ? offer->connection_id :
-						     VMBUS_CONN_ID_EVENT;
-	ch->monitor_grp = offer->monitorid / VMBUS_MONITOR_BITS;
-	ch->monitor_bit = offer->monitorid % VMBUS_MONITOR_BITS;
 	ch->target_cpu = VMBUS_CONNECT_CPU;
 	chan->wq = is_hvsock_channel(ch) && !offer->offer.sub_channel_index ?
 		   vmbus_bus.sock_wq : vmbus_bus.chan_wq;
@@ -392,6 +452,7 @@ static int list_chan(struct vmbus_chan *chan)
 		return -ENODEV;
 	chan->ch.primary_channel = &vmbus_chan_get(primary)->ch;
 	list_add_tail(&chan->sub_node, &primary->subs);
+	atomic_inc(&vmbus_bus.nr_subs);
 	return 0;
 }
 
@@ -412,6 +473,51 @@ static void refuse_offer(const struct vmbus_message *msg)
 	rcu_read_unlock();
 }
 
+/* The channel that waits for its device to be offered again, or NULL. */
+static struct vmbus_chan *find_suspended(const struct vmbus_channel_offer *offer)
+{
+	struct vmbus_chan *chan = find_primary(&offer->if_instance);
+	const struct vmbus_channel_offer *old;
+
+	if (offer->sub_channel_index || !chan ||
+	    READ_ONCE(chan->state) != VMBUS_CHAN_SUSPENDED)
+		return NULL;
+	/* Another kind of device is not the one that the driver had. */
+	old = &chan->ch.offermsg.offer;
+	if (!guid_equal(&old->if_type, &offer->if_type) ||
+	    (old->chn_flags ^ offer->chn_flags) & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
+		return NULL;
+	return chan;
+}
+
+/*
+ * The offer of a device that was there before a hibernation: its channel goes on
+ * with what is new in it. Return: whether it is that.
+ */
+static bool on_reoffer(const struct vmbus_channel_offer_channel *offer)
+{
+	struct vmbus_chan *chan;
+	bool taken = false;
+
+	mutex_lock(&vmbus_connection.channel_mutex);
+	chan = find_suspended(&offer->offer);
+	if (chan) {
+		take_offer(&chan->ch, offer);
+		taken = !vmbus_relid_map(chan);
+		/* Its removal may have got to the end. */
+		if (taken && vmbus_chan_event(chan, VMBUS_EV_REOFFER)) {
+			vmbus_relid_unmap(chan);
+			taken = false;
+		}
+		if (!taken)
+			chan->ch.offermsg.child_relid = VMBUS_NO_RELID;
+	}
+	mutex_unlock(&vmbus_connection.channel_mutex);
+	if (taken)
+		clear_bit(offer->child_relid, unwanted);
+	return taken;
+}
+
 static void on_offer(const struct vmbus_message *msg)
 {
 	const struct vmbus_channel_offer_channel *offer = &msg->offer;
@@ -419,6 +525,10 @@ static void on_offer(const struct vmbus_message *msg)
 	struct vmbus_chan *chan;
 	int err;
 
+	if (offer->monitor_allocated || !offer->is_dedicated_interrupt)
+		WRITE_ONCE(vmbus_conn.pages_watched, true);
+	if (on_reoffer(offer))
+		return;
 	chan = alloc_chan(offer);
 	if (!chan) {
 		pr_err_ratelimited("no memory for the offer of relid %u\n",
@@ -444,11 +554,13 @@ static void on_offer(const struct vmbus_message *msg)
 				   offer->offer.sub_channel_index, err);
 		/* On no list; otherwise like a channel that was rescinded. */
 		vmbus_chan_event(chan, VMBUS_EV_RESCIND);
-		queue_chan_work(chan, chan->wq, &chan->rescind_work);
+		vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+	} else if (!primary && vmbus_bus.held) {
+		chan->add_held = true;
 	} else if (!primary && !is_hvsock_channel(&chan->ch)) {
-		queue_chan_work(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
+		vmbus_channel_queue(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
 	} else if (!primary || to_vmbus_chan(primary)->subs_ready) {
-		queue_chan_work(chan, chan->wq, &chan->ch.add_channel_work);
+		vmbus_channel_queue(chan, chan->wq, &chan->ch.add_channel_work);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
@@ -470,9 +582,11 @@ int vmbus_channel_rescind(struct vmbus_chan *chan)
 	if (err)
 		return err;
 	vmbus_request_cancel(vmbus_chan_relid(chan), -ENODEV);
+	mutex_lock(&vmbus_connection.channel_mutex);
 	/* At removal of the module everything goes anyway. */
-	if (vmbus_conn.state == VMBUS_CONNECTED)
-		queue_chan_work(chan, chan->wq, &chan->rescind_work);
+	if (vmbus_conn.state == VMBUS_CONNECTED && !(vmbus_bus.held && vmbus_chan_is_device(chan)))
+		vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	return 0;
 }
 
@@ -542,7 +656,13 @@ static void on_tl_connect_result(const struct vmbus_message *msg)
 		 result->status);
 }
 
-static void on_connection_answer(const struct vmbus_message *msg)
+static void on_version_response(const struct vmbus_message *msg)
+{
+	if (!vmbus_version_answer(msg))
+		unsolicited(msg);
+}
+
+static void on_unload_response(const struct vmbus_message *msg)
 {
 	if (!vmbus_request_answer(msg, 0, 0))
 		unsolicited(msg);
@@ -556,8 +676,8 @@ static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg
 	[CHANNELMSG_OPENCHANNEL_RESULT] = on_open_result,
 	[CHANNELMSG_GPADL_CREATED] = on_gpadl_created,
 	[CHANNELMSG_GPADL_TORNDOWN] = on_gpadl_torndown,
-	[CHANNELMSG_VERSION_RESPONSE] = on_connection_answer,
-	[CHANNELMSG_UNLOAD_RESPONSE] = on_connection_answer,
+	[CHANNELMSG_VERSION_RESPONSE] = on_version_response,
+	[CHANNELMSG_UNLOAD_RESPONSE] = on_unload_response,
 	[CHANNELMSG_TL_CONNECT_RESULT] = on_tl_connect_result,
 	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = on_modify_response,
 };
@@ -607,7 +727,6 @@ static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
 bool vmbus_message_poll(unsigned int cpu)
 {
 	struct hv_message *slot = per_cpu(vmbus_synic, cpu).message;
-	static DEFINE_MUTEX(one_at_a_time);
 	struct vmbus_message msg;
 	unsigned int i;
 	int err;
@@ -615,9 +734,9 @@ bool vmbus_message_poll(unsigned int cpu)
 	for (i = 0; slot && i < MESSAGE_BATCH; i++) {
 		if (!fetch_message(slot, &msg))
 			return false;
-		mutex_lock(&one_at_a_time);
+		mutex_lock(&handlers_mutex);
 		err = handle_message(&msg);
-		mutex_unlock(&one_at_a_time);
+		mutex_unlock(&handlers_mutex);
 		if (err)
 			pr_warn_ratelimited("%s (type %u, %u bytes) from the host ignored: %d\n",
 					    vmbus_message_name(msg.header.msgtype),
@@ -639,7 +758,8 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
 	glue = ops;
 	mutex_init(&vmbus_connection.channel_mutex);
 	INIT_LIST_HEAD(&vmbus_bus.channels);
-	reinit_completion(&all_offers);
+	vmbus_bus.held = false;
+	atomic_set(&vmbus_bus.nr_subs, 0);
 	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
 	vmbus_bus.chan_wq = alloc_workqueue("hv_chan", WQ_UNBOUND, 0);
 	vmbus_bus.sock_wq = alloc_workqueue("hv_sock_chan", WQ_UNBOUND, WQ_MAX_ACTIVE);
@@ -679,8 +799,11 @@ int vmbus_channels_request(void)
 	struct vmbus_channel_message_header msg = {
 		.msgtype = CHANNELMSG_REQUESTOFFERS,
 	};
-	int err = vmbus_post(&msg, sizeof(msg));
+	int err;
 
+	/* One that comes unasked says nothing about the offers that are to come. */
+	reinit_completion(&all_offers);
+	err = vmbus_post(&msg, sizeof(msg));
 	if (err)
 		return err;
 	if (!wait_for_completion_timeout(&all_offers,
@@ -715,6 +838,7 @@ void vmbus_channels_remove(void)
  */
 void vmbus_channels_forget(void)
 {
+	struct vmbus_channel *ch, *next;
 	struct vmbus_chan *chan;
 	u32 relid;
 
@@ -729,5 +853,12 @@ void vmbus_channels_forget(void)
 		mutex_unlock(&vmbus_connection.channel_mutex);
 		vmbus_relid_unmap(chan);
 		vmbus_chan_put(chan);
+	}
+	/* Those that the host has forgotten have no relid. */
+	list_for_each_entry_safe(ch, next, &vmbus_bus.channels, listentry) {
+		mutex_lock(&vmbus_connection.channel_mutex);
+		unlist(to_vmbus_chan(ch));
+		mutex_unlock(&vmbus_connection.channel_mutex);
+		vmbus_chan_put(to_vmbus_chan(ch));
 	}
 }

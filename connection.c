@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The connection to the host: version negotiation, posting, requests and their
- * answers, the relid table, unload.
+ * answers, unload.
  *
  * Actions: connect and disconnect run once each at module load and unload, one
- * after the other. Posting and requests run in any task. Answers arrive on the
- * message work (one at a time). Relids are looked up in interrupts.
+ * after the other; suspend and resume around a hibernation, which excludes both.
+ * Posting and requests run in any task. Answers arrive on the message work (one
+ * at a time).
  *
  * References: a request belongs to the task that waits for it and lives on its
  * stack; it is on the list only between begin and its end, and is completed
  * under the list's lock, so nobody touches it after the waiter took that lock.
- * The relid table holds no reference: a channel is unmapped before its last
- * reference goes, and its memory is freed after a grace period.
  *
- * Locks: request_lock, relid_lock; neither is held while calling anything.
+ * Lock: request_lock, not held while calling anything.
  */
 #include <linux/delay.h>
 #include <linux/hyperv.h>
@@ -34,6 +33,15 @@
 /* Step and reminder of the wait for UNLOAD_RESPONSE after a crash. */
 #define CRASH_POLL_MS		10
 #define CRASH_NOTICE_MS		5000
+
+/*
+ * How long a host that watched our pages must have left them alone before they
+ * are somebody else's, how often we look, and when we give up.
+ */
+#define QUIET_MS		100
+#define QUIET_POLL_MS		10
+#define QUIET_DEADLINE_MS	3000
+#define QUIET_PATTERN		0xff
 
 /*
  * Protocol versions that we speak, best first. A host that knows none of them
@@ -75,16 +83,22 @@ DEFINE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 static DEFINE_SPINLOCK(request_lock);
 static LIST_HEAD(requests);
 
+/* The version asked for last; constant while its request is pending. */
+static u32 asked_version;
+
+/* vmbus_connection_suspend() ended the connection, and it is not made again. */
+static bool suspended;
+
+/* The host has the addresses of the connection's pages, or may have. */
+static bool host_has_pages;
+
 /* Somebody took the reply from its slot, maybe not who waits after a crash. */
 static bool unload_answered;
 
-static DEFINE_SPINLOCK(relid_lock);
-static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
-static unsigned int relid_top;
-
 /* Target of the signal static call while no host is set: does nothing. */
-void vmbus_host_no_signal(u64 connection_id)
+int vmbus_host_no_signal(u64 connection_id)
 {
+	return 0;
 }
 
 /**
@@ -171,10 +185,12 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
  *
  * Context: process; sleeps up to vmbus_deadlines.post.
  * Return: 0; -ENOBUFS if the host had no buffers all the time; -EIO if it
- * refused. Failures are logged here.
+ * refused; those are logged here. -ESHUTDOWN if there is no host at all.
  */
 int vmbus_post(const void *msg, size_t len)
 {
+	if (!vmbus_host)
+		return -ESHUTDOWN;
 	return post_to(vmbus_conn.message_connection_id, msg, len, true);
 }
 
@@ -347,6 +363,64 @@ bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id)
 	return found;
 }
 
+/*
+ * What a VERSION_RESPONSE says to @asked_version: 0; -ECONNREFUSED if the host
+ * does not speak it; -EPROTO if it is too short; -ECONNABORTED if it failed.
+ */
+static int version_result(const struct vmbus_message *msg)
+{
+	const struct vmbus_channel_version_response *reply = &msg->version_response;
+
+	if (!reply->version_supported)
+		return -ECONNREFUSED;
+	if (asked_version >= VERSION_WIN10_V5 && msg->len < sizeof(*reply))
+		return -EPROTO;
+	return reply->connection_state == VMBUS_CONNECTION_OK ? 0 : -ECONNABORTED;
+}
+
+/* The host connected: what it sends next counts already. */
+static void connected(const struct vmbus_message *msg)
+{
+	lockdep_assert_held(&request_lock);
+	vmbus_conn.message_connection_id = asked_version >= VERSION_WIN10_V5 ?
+					   msg->version_response.msg_conn_id :
+					   VMBUS_CONN_ID_MESSAGE;
+	vmbus_proto_version = asked_version;
+	/* Not if the machine is on its way down meanwhile. */
+	if (vmbus_conn.state == VMBUS_CONNECTING)
+		vmbus_conn.state = VMBUS_CONNECTED;
+}
+
+/**
+ * vmbus_version_answer() - hand a VERSION_RESPONSE to who awaits it
+ * @msg: validated message
+ *
+ * If the host connected, the connection is up when this returns, not only when
+ * the waiting task comes to run: a host that was saved and restored in between
+ * sends offers right behind, without being asked.
+ *
+ * Context: the message work.
+ * Return: whether anybody waited for it.
+ */
+bool vmbus_version_answer(const struct vmbus_message *msg)
+{
+	struct vmbus_request *req;
+	bool found = false;
+
+	spin_lock(&request_lock);
+	list_for_each_entry(req, &requests, node) {
+		if (req->answer != CHANNELMSG_VERSION_RESPONSE)
+			continue;
+		if (!version_result(msg))
+			connected(msg);
+		request_end(req, msg, 0);
+		found = true;
+		break;
+	}
+	spin_unlock(&request_lock);
+	return found;
+}
+
 /**
  * vmbus_request_cancel() - end every request about a channel
  * @relid: the channel, or 0 for all requests of all channels
@@ -363,67 +437,9 @@ void vmbus_request_cancel(u32 relid, int error)
 	spin_unlock(&request_lock);
 }
 
-/**
- * vmbus_relid_map() - make a channel known by its relid
- * @chan: the channel
- *
- * Return: 0; -EEXIST if another channel has that relid.
- */
-int vmbus_relid_map(struct vmbus_chan *chan)
-{
-	u32 relid = vmbus_chan_relid(chan);
-	int err = 0;
-
-	spin_lock(&relid_lock);
-	if (rcu_access_pointer(relids[relid])) {
-		err = -EEXIST;
-	} else {
-		rcu_assign_pointer(relids[relid], chan);
-		if (relid > relid_top)
-			WRITE_ONCE(relid_top, relid);
-	}
-	spin_unlock(&relid_lock);
-	return err;
-}
-
-/**
- * vmbus_relid_unmap() - forget a channel's relid
- * @chan: mapped channel; interrupts may still use it for a grace period
- */
-void vmbus_relid_unmap(struct vmbus_chan *chan)
-{
-	unsigned int top;
-
-	spin_lock(&relid_lock);
-	RCU_INIT_POINTER(relids[vmbus_chan_relid(chan)], NULL);
-	for (top = relid_top; top && !rcu_access_pointer(relids[top]); top--)
-		;
-	WRITE_ONCE(relid_top, top);
-	spin_unlock(&relid_lock);
-}
-
-/**
- * vmbus_relid_lookup() - the channel of a relid
- * @relid: below VMBUS_MAX_RELIDS
- *
- * Context: any, in an RCU read-side section, which is how long it stays valid.
- * Return: the channel or NULL.
- */
-struct vmbus_chan *vmbus_relid_lookup(u32 relid)
-{
-	return rcu_dereference(relids[relid]);
-}
-
-/**
- * vmbus_relid_words() - words of event flags that hold relids in use
- */
-unsigned int vmbus_relid_words(void)
-{
-	return READ_ONCE(relid_top) / BITS_PER_LONG + 1;
-}
-
 /*
- * One INITIATE_CONTACT. -ECONNREFUSED if the host does not speak @version and
+ * One INITIATE_CONTACT; if it returns 0 the connection is up already.
+ * -ECONNREFUSED if the host does not speak @version and
  * a lower one may be tried; any other error ends the negotiation: a post that
  * failed says nothing about the version.
  */
@@ -436,7 +452,6 @@ static int negotiate(u32 version)
 		.monitor_page1 = virt_to_phys(vmbus_connection.monitor_pages[0]),
 		.monitor_page2 = virt_to_phys(vmbus_connection.monitor_pages[1]),
 	};
-	const struct vmbus_channel_version_response *reply;
 	u32 connection_id = VMBUS_CONN_ID_MESSAGE;
 	struct vmbus_request req;
 	int err;
@@ -448,6 +463,7 @@ static int negotiate(u32 version)
 		msg.interrupt_page = virt_to_phys(vmbus_connection.int_page);
 	}
 
+	asked_version = version;
 	vmbus_request_init(&req, CHANNELMSG_VERSION_RESPONSE, 0, 0);
 	err = vmbus_request_begin(&req);
 	if (err)
@@ -465,22 +481,14 @@ static int negotiate(u32 version)
 	if (err)
 		return err;
 
-	reply = &req.reply.version_response;
-	if (!reply->version_supported)
-		return -ECONNREFUSED;
-	if (version >= VERSION_WIN10_V5 && req.reply.len < sizeof(*reply)) {
+	err = version_result(&req.reply);
+	if (err == -EPROTO)
 		pr_err("VERSION_RESPONSE of %u bytes has no connection id\n", req.reply.len);
-		return -EPROTO;
-	}
-	if (reply->connection_state != VMBUS_CONNECTION_OK) {
+	if (err == -ECONNABORTED)
 		pr_err("host speaks version %u.%u but failed to connect (state %u)\n",
 		       VMBUS_VERSION_MAJOR(version), VMBUS_VERSION_MINOR(version),
-		       reply->connection_state);
-		return -ECONNABORTED;
-	}
-	vmbus_conn.message_connection_id = version >= VERSION_WIN10_V5 ?
-					   reply->msg_conn_id : VMBUS_CONN_ID_MESSAGE;
-	return 0;
+		       req.reply.version_response.connection_state);
+	return err;
 }
 
 static void free_page_shared(void *page)
@@ -550,8 +558,10 @@ int vmbus_connect(u32 max_version)
 		return -ENOMEM;
 	}
 
-	unload_answered = false;
+	suspended = false;
 	set_state(VMBUS_CONNECTING);
+	unload_answered = false;
+	vmbus_conn.pages_watched = false;
 	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] > max_version)
 			continue;
@@ -560,8 +570,7 @@ int vmbus_connect(u32 max_version)
 			break;
 	}
 	if (!err) {
-		vmbus_proto_version = versions[i];
-		set_state(VMBUS_CONNECTED);
+		host_has_pages = true;
 		pr_info("Vmbus version:%d.%d\n", VMBUS_VERSION_MAJOR(versions[i]),
 			VMBUS_VERSION_MINOR(versions[i]));
 		return 0;
@@ -590,16 +599,74 @@ int vmbus_connect(u32 max_version)
  */
 void vmbus_stop_offers(void)
 {
-	set_state(VMBUS_DISCONNECTING);
+	if (!suspended)
+		set_state(VMBUS_DISCONNECTING);
+}
+
+static bool pages_untouched(void)
+{
+	return !memchr_inv(vmbus_connection.monitor_pages[0], QUIET_PATTERN, PAGE_SIZE) &&
+	       !memchr_inv(vmbus_connection.monitor_pages[1], QUIET_PATTERN, PAGE_SIZE) &&
+	       !memchr_inv(vmbus_connection.int_page, QUIET_PATTERN, PAGE_SIZE);
+}
+
+static void fill_pages(int value)
+{
+	memset(vmbus_connection.monitor_pages[0], value, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[1], value, PAGE_SIZE);
+	memset(vmbus_connection.int_page, value, PAGE_SIZE);
+}
+
+/*
+ * A host that looks at monitor pages may do so once more after it has confirmed
+ * the unload, and takes back the bits that it finds. So all bits are set, and the
+ * pages are ours until they have stayed so for a while. Returns whether they did.
+ */
+static bool pages_quiet(void)
+{
+	unsigned int waited, quiet = 0;
+
+	if (!READ_ONCE(vmbus_conn.pages_watched))
+		return true;
+	fill_pages(QUIET_PATTERN);
+	for (waited = 0; waited < QUIET_DEADLINE_MS; waited += QUIET_POLL_MS) {
+		msleep(QUIET_POLL_MS);
+		quiet += QUIET_POLL_MS;
+		if (!pages_untouched()) {
+			fill_pages(QUIET_PATTERN);
+			quiet = 0;
+		} else if (quiet >= QUIET_MS) {
+			fill_pages(0);
+			return true;
+		}
+	}
+	pr_err("the host still writes to its pages %u ms after it confirmed the unload\n", waited);
+	return false;
+}
+
+/* Before 3.0 there is no UNLOAD: the host is never told that we go. */
+static bool can_unload(void)
+{
+	if (vmbus_proto_version >= VERSION_WIN8_1)
+		return true;
+	if (vmbus_proto_version)
+		pr_warn("version %u.%u has no UNLOAD: the host keeps the connection until the next contact\n",
+			VMBUS_VERSION_MAJOR(vmbus_proto_version),
+			VMBUS_VERSION_MINOR(vmbus_proto_version));
+	return false;
 }
 
 /**
  * vmbus_unload() - tell the host that we go
  *
- * The host closes all channels and forgets all memory before it answers.
+ * The host closes all channels and forgets all memory before it answers. If it
+ * watched a page of the connection, this returns only after the host has left
+ * them alone for 100 ms: what comes after us, another owner of the pages or
+ * another kernel, gets no late write.
  *
- * Context: process, sleeps up to vmbus_deadlines.unload.
- * Return: whether the host confirmed.
+ * Context: process, sleeps up to vmbus_deadlines.unload, and 3 s.
+ * Return: whether the host uses none of our memory: it confirmed and writes to no
+ * page any more, or there was no connection.
  */
 bool vmbus_unload(void)
 {
@@ -609,16 +676,80 @@ bool vmbus_unload(void)
 	struct vmbus_request req;
 	int err = -EPROTONOSUPPORT;
 
+	if (suspended)
+		return !host_has_pages;
 	set_state(VMBUS_DISCONNECTING);
-	/* Before 3.0 there is no such message: the host is never told. */
-	if (vmbus_proto_version >= VERSION_WIN8_1) {
+	if (can_unload()) {
 		vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
 		err = vmbus_request_call(&req, NULL, &msg, sizeof(msg),
 					 vmbus_deadlines.unload);
 	}
 	set_state(VMBUS_DISCONNECTED);
 	vmbus_request_cancel(0, -ESHUTDOWN);
-	return !err;
+	return !err && pages_quiet();
+}
+
+/**
+ * vmbus_connection_suspend() - end the connection, to make it again later
+ *
+ * What was allocated for it stays. Until the host confirms, it may offer and
+ * rescind, and is answered.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.unload; no channel is open.
+ * Return: 0; -ETIMEDOUT if the host did not confirm: there is no connection, but
+ * it may still use memory that it was given; -ENOBUFS, -EIO if it could not be
+ * told: the connection is as it was; -ESHUTDOWN if there is none, and the host
+ * never confirmed the end of the last.
+ */
+int vmbus_connection_suspend(void)
+{
+	struct vmbus_channel_message_header msg = {
+		.msgtype = CHANNELMSG_UNLOAD,
+	};
+	struct vmbus_request req;
+	int err;
+
+	if (suspended)
+		return host_has_pages ? -ESHUTDOWN : 0;
+	vmbus_request_init(&req, CHANNELMSG_UNLOAD_RESPONSE, 0, 0);
+	err = vmbus_request_call(&req, NULL, &msg, sizeof(msg), vmbus_deadlines.unload);
+	if (err && err != -ETIMEDOUT)
+		return err;
+	suspended = true;
+	host_has_pages = err;
+	set_state(VMBUS_DISCONNECTED);
+	vmbus_request_cancel(0, -ESHUTDOWN);
+	return err;
+}
+
+/**
+ * vmbus_connection_resume() - make the connection again as it was
+ *
+ * Context: process, sleeps up to vmbus_deadlines.version.
+ * Return: 0; -ECONNREFUSED if the host does not speak the version any more;
+ * -ECONNABORTED if it does but could not connect; -EPROTO if its answer was too
+ * short; -ETIMEDOUT if it did not answer; -ENOBUFS, -ENOTCONN and -EIO if
+ * posting failed. Then there is no connection.
+ */
+int vmbus_connection_resume(void)
+{
+	int err;
+
+	/* What the host finds there is from another life, as far as it knows. */
+	memset(vmbus_connection.int_page, 0, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[0], 0, PAGE_SIZE);
+	memset(vmbus_connection.monitor_pages[1], 0, PAGE_SIZE);
+	unload_answered = false;
+	set_state(VMBUS_CONNECTING);
+	err = negotiate(vmbus_proto_version);
+	/* Without an answer, or with half of one, the host may have accepted. */
+	if (!err || err == -ETIMEDOUT || err == -EPROTO)
+		host_has_pages = true;
+	else if (err == -ECONNREFUSED || err == -ECONNABORTED)
+		host_has_pages = false;
+	suspended = err;
+	set_state(err ? VMBUS_DISCONNECTED : VMBUS_CONNECTED);
+	return err;
 }
 
 /**
@@ -633,7 +764,7 @@ void vmbus_disconnect(bool confirmed)
 	if (confirmed)
 		free_shared_pages();
 	else
-		pr_err("host did not confirm the unload: leaking 3 pages it may still use\n");
+		pr_err("leaking 3 pages of a connection that the host may still use\n");
 }
 
 /* Frees the slot of any CPU that holds a message; true for UNLOAD_RESPONSE. */
@@ -677,8 +808,7 @@ void vmbus_unload_crashed(void)
 	unsigned int waited;
 	int err = -EAGAIN;
 
-	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED ||
-	    vmbus_proto_version < VERSION_WIN8_1)
+	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED || !can_unload())
 		return;
 
 	for (waited = 0; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {

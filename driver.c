@@ -207,6 +207,8 @@ void vmbus_driver_unregister(struct hv_driver *hv_driver)
 
 	pr_info("unregistering driver %s\n", hv_driver->name);
 	driver_unregister(&hv_driver->driver);
+	/* Who had a device of its open has closed it, or the module would be in use. */
+	vmbus_ring_release(&hv_driver->driver);
 	list_for_each_entry_safe(dynid, next, &hv_driver->dynids.list, node)
 		kfree(dynid);
 	INIT_LIST_HEAD(&hv_driver->dynids.list);

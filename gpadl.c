@@ -10,6 +10,7 @@
  */
 #include <linux/hyperv.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
 
@@ -36,7 +37,7 @@ struct parked {
 
 static DEFINE_SPINLOCK(parked_lock);
 static LIST_HEAD(parked_list);
-static atomic_t next_gpadl = ATOMIC_INIT(VMBUS_FIRST_GPADL);
+static atomic_t next_gpadl;
 
 static u64 page_array_pfn(const void *memory, u32 index)
 {
@@ -88,6 +89,19 @@ static int post_description(struct vmbus_chan *chan, u32 handle, const void *mem
 		err = vmbus_post(raw, struct_size(body, pfn, now));
 	}
 	return err;
+}
+
+/**
+ * vmbus_gpadl_start() - choose where handles start
+ *
+ * Anywhere, since the host may know handles of a kernel that crashed here, and
+ * answers to it may be on their way: those must not be taken for ours.
+ *
+ * Context: process, at start; no GPADL exists.
+ */
+void vmbus_gpadl_start(void)
+{
+	atomic_set(&next_gpadl, get_random_u32());
 }
 
 static u32 new_handle(void)
@@ -377,6 +391,21 @@ bool vmbus_parked_torndown(u32 handle)
 	found = !list_empty(&list);
 	release_parked(&list);
 	return found;
+}
+
+/**
+ * vmbus_parked_keep() - keep what is parked until the host confirms an unload
+ *
+ * The relids that the memory was shared through may soon be other channels'.
+ */
+void vmbus_parked_keep(void)
+{
+	struct parked *parked;
+
+	spin_lock(&parked_lock);
+	list_for_each_entry(parked, &parked_list, node)
+		parked->relid = VMBUS_NO_RELID;
+	spin_unlock(&parked_lock);
 }
 
 /**

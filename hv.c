@@ -4,7 +4,8 @@
  * implements the host seam (vmbus_host.h).
  *
  * Actions: attach and detach at module load and unload; synic_up and synic_down
- * on each CPU as it comes and goes; the rest from anywhere.
+ * on each CPU as it comes and goes; synic_suspend and synic_resume around the
+ * image of a hibernation; the rest from anywhere.
  *
  * The SynIC pages of a CPU are allocated when it first comes up and stay until
  * detach, so that a crashed kernel can still look for the unload reply.
@@ -81,9 +82,11 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	}
 }
 
-static void signal_event(u64 connection_id)
+static int signal_event(u64 connection_id)
 {
-	hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
+	u64 status = hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
+
+	return likely(hv_result_success(status)) ? 0 : -EIO;
 }
 
 static int alloc_pages_of(struct synic_pages *pages, int node)
@@ -105,20 +108,32 @@ static int alloc_pages_of(struct synic_pages *pages, int node)
 	return 0;
 }
 
-static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+/* Synthetic timers interrupt by themselves and are no business of ours. */
+static bool timers_are_direct(void)
 {
-	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+	return ms_hyperv.misc_features & HV_STIMER_DIRECT_MODE_AVAILABLE;
+}
+
+/*
+ * Otherwise they send messages to our SINT, and have to be given up before the
+ * SynIC is: the tick moves back to the local APIC timer. It cannot if that one
+ * runs in every idle state (ARAT), because then the kernel makes it the tick
+ * broadcast device as soon as it is free, and nothing takes it away from there.
+ * A CPU that then has no other timer would never tick again. So where the local
+ * APIC timer needs no help it goes on.
+ */
+static bool timers_are_messages(void)
+{
+	return (ms_hyperv.features & HV_MSR_SYNTIMER_AVAILABLE) && !timers_are_direct() &&
+	       !boot_cpu_has(X86_FEATURE_ARAT);
+}
+
+static void synic_enable(const struct synic_pages *pages)
+{
 	union hv_synic_scontrol control;
 	union hv_synic_siefp siefp;
 	union hv_synic_simp simp;
 	union hv_synic_sint sint;
-	int err;
-
-	err = alloc_pages_of(pages, cpu_to_node(cpu));
-	if (err)
-		return err;
-	synic->message = &pages->messages->sint_message[VMBUS_SINT];
-	synic->events = pages->events[VMBUS_SINT].flags;
 
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 1;
@@ -140,9 +155,22 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
 	control.enable = 1;
 	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+}
 
-	/* Synthetic timers without direct mode send messages to our SINT. */
-	hv_stimer_legacy_init(cpu, VMBUS_SINT);
+static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+{
+	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+	int err;
+
+	err = alloc_pages_of(pages, cpu_to_node(cpu));
+	if (err)
+		return err;
+	synic->message = &pages->messages->sint_message[VMBUS_SINT];
+	synic->events = pages->events[VMBUS_SINT].flags;
+	synic_enable(pages);
+
+	if (timers_are_messages())
+		hv_stimer_legacy_init(cpu, VMBUS_SINT);
 	return 0;
 }
 
@@ -174,8 +202,20 @@ static void synic_disable(void)
 
 static void synic_down(unsigned int cpu)
 {
-	hv_stimer_legacy_cleanup(cpu);
+	if (timers_are_messages())
+		hv_stimer_legacy_cleanup(cpu);
 	synic_disable();
+}
+
+/* The kernel suspends and resumes the clock of this CPU itself. */
+static void synic_suspend(unsigned int cpu)
+{
+	synic_disable();
+}
+
+static void synic_resume(unsigned int cpu)
+{
+	synic_enable(per_cpu_ptr(&synic_pages, cpu));
 }
 
 static void message_done(struct hv_message *message, u32 type)
@@ -206,14 +246,24 @@ static void on_kexec(void)
 {
 	/* A timer's message may come as long as there is a SynIC to take it. */
 	kexec_upcall();
-	hv_stimer_global_cleanup();
+	/* Those that are messages went with their SynICs. */
+	if (timers_are_direct())
+		hv_stimer_global_cleanup();
 }
 
 static void on_crash(struct pt_regs *regs)
 {
 	crash_upcall();
-	/* The other CPUs' timers died with them: they are stopped in the NMI. */
-	hv_stimer_cleanup(raw_smp_processor_id());
+	/*
+	 * The other CPUs' timers died with them: they are stopped in the NMI. To
+	 * unbind a timer takes a mutex, so one with messages is just switched off.
+	 */
+	if (timers_are_direct()) {
+		hv_stimer_cleanup(raw_smp_processor_id());
+	} else if (timers_are_messages()) {
+		hv_set_msr(HV_MSR_STIMER0_COUNT, 0);
+		hv_set_msr(HV_MSR_STIMER0_CONFIG, 0);
+	}
 	synic_disable();
 }
 
@@ -224,10 +274,9 @@ static int attach(const struct vmbus_host_upcalls *upcalls)
 		pr_err("no Hyper-V with a synthetic interrupt controller here\n");
 		return -ENODEV;
 	}
-	if (hv_root_partition) {
-		pr_err("the root partition has no VMBus host\n");
-		return -ENODEV;
-	}
+	/* A nested one is a guest of the host below it, and has its bus. */
+	if (hv_root_partition && !VMBUS_HV_NESTED)
+		return -EHOSTDOWN;
 	if (hv_is_isolation_supported()) {
 		pr_err("isolation VMs are not supported yet, use the in-tree module\n");
 		return -ENODEV;
@@ -266,6 +315,8 @@ const struct vmbus_host_ops vmbus_hyperv_host = {
 	.detach = detach,
 	.synic_up = synic_up,
 	.synic_down = synic_down,
+	.synic_suspend = synic_suspend,
+	.synic_resume = synic_resume,
 	.post_message = post_message,
 	.signal_event = signal_event,
 	.message_done = message_done,

@@ -23,7 +23,7 @@
  * which nobody waits for: hv_sock has a deadline of its own.
  *
  * Context: process, sleeps up to vmbus_deadlines.post.
- * Return: 0; -EPROTONOSUPPORT below protocol 4.0; -ESHUTDOWN without a
+ * Return: 0; -EOPNOTSUPP below protocol 4.0; -ESHUTDOWN without a
  * connection to the host; -ENOBUFS, -EIO from posting.
  */
 int vmbus_send_tl_connect_request(const guid_t *shv_guest_servie_id,
@@ -38,7 +38,7 @@ int vmbus_send_tl_connect_request(const guid_t *shv_guest_servie_id,
 	if (READ_ONCE(vmbus_conn.state) != VMBUS_CONNECTED)
 		return -ESHUTDOWN;
 	if (vmbus_proto_version < VERSION_WIN10)
-		return -EPROTONOSUPPORT;
+		return -EOPNOTSUPP;
 	return vmbus_post(&msg, sizeof(msg));
 }
 
@@ -57,10 +57,11 @@ void vmbus_hvsock_device_unregister(struct vmbus_channel *channel)
 {
 	struct vmbus_chan *chan = vmbus_chan_get(to_vmbus_chan(channel));
 
+	/* From now on nobody is told of the rescind; maybe somebody is just now. */
+	vmbus_rescind_unregister(chan);
 	vmbus_rescind_wait_told(chan);
-	/* Who was told of the rescind is not interrupted any more. */
+	/* Who was told is not interrupted any more. */
 	if (!READ_ONCE(chan->told))
 		vmbus_reset_channel_cb(channel);
-	vmbus_rescind_unregister(chan);
 	vmbus_chan_put(chan);
 }

@@ -39,10 +39,10 @@
 #define FB_MOST		SZ_128M
 
 /*
- * How many addresses that somebody else has are tried before a request is given
- * up: 1 GiB in steps of 4 KiB. Those that VSCs have do not count.
+ * How many addresses that somebody else has are tried one after the other: 32 MiB
+ * in steps of 4 KiB. Then the steps grow. What VSCs have does not count.
  */
-#define MOST_TRIES	(SZ_1G / SZ_4K)
+#define EXACT_TRIES	8192
 
 struct mmio_window {
 	struct list_head node;
@@ -61,7 +61,7 @@ struct mmio_request {
 	u64 size;
 	u64 align;
 	bool fb_overlap_ok;
-	unsigned int tries;		/* that are left */
+	unsigned int tries;		/* left until steps grow */
 };
 
 static DEFINE_MUTEX(mmio_lock);	/* all of these */
@@ -288,11 +288,12 @@ static const struct vmbus_range *in_the_way(const struct vmbus_range *range, boo
 static struct resource *place(struct mmio_request *req, u64 start, u64 end)
 {
 	struct vmbus_range *range = &req->piece->range;
+	u64 step = req->align, used;
 	const struct vmbus_range *other;
 	struct resource *res;
 
 	lockdep_assert_held(&mmio_lock);
-	while (req->tries) {
+	for (;;) {
 		range->start = ALIGN(start, req->align);
 		if (range->start < start || range->start > end ||
 		    end - range->start < req->size - 1)
@@ -300,20 +301,25 @@ static struct resource *place(struct mmio_request *req, u64 start, u64 end)
 		range->end = range->start + req->size - 1;
 
 		other = in_the_way(range, req->fb_overlap_ok);
-		if (!other) {
+		if (other) {
+			used = other->end;
+		} else {
 			res = request_mem_region_exclusive(range->start, req->size,
 							   req->piece->name);
 			if (res)
 				return res;
-			req->tries--;
+			if (req->tries)
+				req->tries--;
+			else
+				step <<= 1;
+			used = range->start + (step - 1);
 			cond_resched();
 		}
-		start = other ? other->end : range->start;
-		if (start == U64_MAX)
+		/* Nothing is behind the last address. */
+		if (used < range->start || used == U64_MAX)
 			return NULL;
-		start++;
+		start = used + 1;
 	}
-	return NULL;
 }
 
 static struct resource *place_in(struct mmio_request *req, const struct vmbus_range *wanted,
@@ -369,7 +375,7 @@ int vmbus_allocate_mmio(struct resource **new, struct hv_device *device_obj,
 		.size = size,
 		.align = align,
 		.fb_overlap_ok = fb_overlap_ok,
-		.tries = MOST_TRIES,
+		.tries = EXACT_TRIES,
 	};
 	struct mmio_window *window;
 	struct resource *res;

@@ -145,6 +145,7 @@ static struct acpi_driver root_driver = {
 	},
 	/* Channels cannot lose their bus while the module is there. */
 	.drv.suppress_bind_attrs = true,
+	.drv.pm = &vmbus_root_pm,
 };
 
 static int register_root_driver(void)
@@ -203,6 +204,7 @@ static struct platform_driver root_driver = {
 		.of_match_table = root_of_ids,
 		/* Channels cannot lose their bus while the module is there. */
 		.suppress_bind_attrs = true,
+		.pm = &vmbus_root_pm,
 		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 	},
 };

@@ -7,6 +7,9 @@
  *
  * A rescind leads from each of them to its REVOKED twin, and those all end in
  * REVOKED, from where the relid is released once.
+ *
+ * Over a hibernation a channel that is not open is SUSPENDED: the host has
+ * forgotten it. An offer of the same device makes it OFFERED again.
  */
 #include <linux/hyperv.h>
 
@@ -25,6 +28,7 @@ static int after_open(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED_OPENING:
 	case VMBUS_CHAN_REVOKED_OPEN:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -ENODEV;
 	}
@@ -44,6 +48,7 @@ static int after_opened(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED:
 	case VMBUS_CHAN_REVOKED_OPEN:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -EINVAL;
 	}
@@ -63,6 +68,7 @@ static int after_open_failed(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED:
 	case VMBUS_CHAN_REVOKED_OPEN:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -EINVAL;
 	}
@@ -82,6 +88,7 @@ static int after_close(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED:
 	case VMBUS_CHAN_REVOKED_OPENING:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -EINVAL;
 	}
@@ -101,6 +108,7 @@ static int after_closed(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED:
 	case VMBUS_CHAN_REVOKED_OPENING:
 	case VMBUS_CHAN_REVOKED_OPEN:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -EINVAL;
 	}
@@ -122,6 +130,7 @@ static int after_rescind(enum vmbus_chan_state state)
 	case VMBUS_CHAN_REVOKED_OPENING:
 	case VMBUS_CHAN_REVOKED_OPEN:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return -EALREADY;
 	}
@@ -132,6 +141,7 @@ static int after_release(enum vmbus_chan_state state)
 {
 	switch (state) {
 	case VMBUS_CHAN_REVOKED:
+	case VMBUS_CHAN_SUSPENDED:
 		return VMBUS_CHAN_RELEASED;
 	case VMBUS_CHAN_OFFERED:
 	case VMBUS_CHAN_OPENING:
@@ -143,6 +153,45 @@ static int after_release(enum vmbus_chan_state state)
 		return -EBUSY;
 	case VMBUS_CHAN_RELEASED:
 		return -EALREADY;
+	}
+	return -EINVAL;
+}
+
+static int after_suspend(enum vmbus_chan_state state)
+{
+	switch (state) {
+	case VMBUS_CHAN_OFFERED:
+	case VMBUS_CHAN_REVOKED:
+		return VMBUS_CHAN_SUSPENDED;
+	case VMBUS_CHAN_OPENING:
+	case VMBUS_CHAN_OPEN:
+	case VMBUS_CHAN_CLOSING:
+	case VMBUS_CHAN_REVOKED_OPENING:
+	case VMBUS_CHAN_REVOKED_OPEN:
+	case VMBUS_CHAN_REVOKED_CLOSING:
+		return -EBUSY;
+	case VMBUS_CHAN_SUSPENDED:
+	case VMBUS_CHAN_RELEASED:
+		return -EALREADY;
+	}
+	return -EINVAL;
+}
+
+static int after_reoffer(enum vmbus_chan_state state)
+{
+	switch (state) {
+	case VMBUS_CHAN_SUSPENDED:
+		return VMBUS_CHAN_OFFERED;
+	case VMBUS_CHAN_OFFERED:
+	case VMBUS_CHAN_OPENING:
+	case VMBUS_CHAN_OPEN:
+	case VMBUS_CHAN_CLOSING:
+	case VMBUS_CHAN_REVOKED:
+	case VMBUS_CHAN_REVOKED_OPENING:
+	case VMBUS_CHAN_REVOKED_OPEN:
+	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_RELEASED:
+		return -EINVAL;
 	}
 	return -EINVAL;
 }
@@ -164,6 +213,10 @@ static int after_event(enum vmbus_chan_state state, enum vmbus_chan_event event)
 		return after_rescind(state);
 	case VMBUS_EV_RELEASE:
 		return after_release(state);
+	case VMBUS_EV_SUSPEND:
+		return after_suspend(state);
+	case VMBUS_EV_REOFFER:
+		return after_reoffer(state);
 	}
 	return -EINVAL;
 }
@@ -185,10 +238,31 @@ enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state)
 	case VMBUS_CHAN_CLOSING:
 	case VMBUS_CHAN_REVOKED:
 	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
 	case VMBUS_CHAN_RELEASED:
 		return CHANNEL_OPEN_STATE;
 	}
 	return CHANNEL_OFFER_STATE;
+}
+
+/* The host has taken it back or forgotten it: no message may be about it. */
+static bool is_gone(enum vmbus_chan_state state)
+{
+	switch (state) {
+	case VMBUS_CHAN_OFFERED:
+	case VMBUS_CHAN_OPENING:
+	case VMBUS_CHAN_OPEN:
+	case VMBUS_CHAN_CLOSING:
+		return false;
+	case VMBUS_CHAN_REVOKED:
+	case VMBUS_CHAN_REVOKED_OPENING:
+	case VMBUS_CHAN_REVOKED_OPEN:
+	case VMBUS_CHAN_REVOKED_CLOSING:
+	case VMBUS_CHAN_SUSPENDED:
+	case VMBUS_CHAN_RELEASED:
+		return true;
+	}
+	return true;
 }
 
 /**
@@ -198,9 +272,9 @@ enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state)
  *
  * Context: process.
  * Return: 0; otherwise the state is unchanged: -EBUSY if the channel is open or
- * about to be (OPEN), or not ready for it (RELEASE); -ENODEV if it is
- * rescinded; -EALREADY for a second rescind or release; -EINVAL if the event
- * makes no sense now.
+ * about to be (OPEN), or not ready for it (RELEASE, SUSPEND); -ENODEV if it is
+ * rescinded or suspended; -EALREADY for a second rescind, release or suspend;
+ * -EINVAL if the event makes no sense now.
  */
 int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event)
 {
@@ -211,8 +285,7 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event)
 	if (next >= 0) {
 		WRITE_ONCE(chan->state, next);
 		WRITE_ONCE(chan->ch.state, vmbus_chan_visible_state(next));
-		if (event == VMBUS_EV_RESCIND)
-			WRITE_ONCE(chan->ch.rescind, true);
+		WRITE_ONCE(chan->ch.rescind, is_gone(next));
 	}
 	spin_unlock(&chan->lock);
 	return min(next, 0);

@@ -21,7 +21,7 @@ enum monitor_direction { MONITOR_SERVER, MONITOR_CLIENT };
 
 static u32 monitor_pending(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	const struct vmbus_monitor_page *page = vmbus_connection.monitor_pages[dir];
+	const struct hv_monitor_page *page = vmbus_connection.monitor_pages[dir];
 
 	return READ_ONCE(page->trigger_group[ch->monitor_grp].pending);
 }
@@ -35,7 +35,7 @@ static u32 monitor_latency(const struct vmbus_channel *ch, enum monitor_directio
 static u32 monitor_conn_id(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
 	return READ_ONCE(vmbus_connection.monitor_pages[dir]->parameter[ch->monitor_grp]
-			 [ch->monitor_bit].connection_id);
+			 [ch->monitor_bit].connectionid.asu32);
 }
 
 /* ---- devices ---- */
@@ -212,7 +212,7 @@ const struct attribute_group *vmbus_dev_groups[] = {
 
 static ssize_t hibernation_show(VMBUS_BUS_CONST struct bus_type *bus, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", hv_is_hibernation_supported());
+	return sysfs_emit(buf, "%d\n", vmbus_power_supported());
 }
 static BUS_ATTR_RO(hibernation);
 
@@ -401,6 +401,7 @@ int vmbus_sysfs_add_channel(struct vmbus_chan *chan)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	chan->kobj_added = true;
 	mutex_unlock(&vmbus_connection.channel_mutex);
+	vmbus_ring_file_dir(chan, true);
 	kobject_uevent(kobj, KOBJ_ADD);
 	return 0;
 }
@@ -422,6 +423,8 @@ void vmbus_sysfs_del_channel(struct vmbus_chan *chan)
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	if (!added)
 		return;
+	vmbus_ring_file_dir(chan, false);
 	kobject_del(&chan->ch.kobj);
+	vmbus_ring_release(chan);
 	kobject_put(&chan->ch.kobj);
 }

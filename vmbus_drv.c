@@ -41,6 +41,9 @@ static DEFINE_PER_CPU(struct message_work, message_work);
 static struct workqueue_struct *message_wq;
 static enum cpuhp_state online_state;
 
+/* Whether vmbus_start() found a host; else there is nothing to stop. */
+static bool started;
+
 /* ---- interrupts ---- */
 
 static void scan_events(unsigned long *events)
@@ -112,6 +115,16 @@ static int message_wq_init(void)
 		INIT_WORK(&mw->work, handle_messages);
 	}
 	return 0;
+}
+
+/**
+ * vmbus_messages_flush() - the messages that have come so far are handled
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_messages_flush(void)
+{
+	flush_workqueue(message_wq);
 }
 
 /* ---- CPU hotplug ---- */
@@ -208,6 +221,7 @@ static void forget_driver(struct hv_device *hv_dev)
 {
 	vmbus_set_sc_create_callback(hv_dev->channel, NULL);
 	vmbus_rescind_forget_driver(to_vmbus_chan(hv_dev->channel));
+	vmbus_ring_files_forget(to_vmbus_chan(hv_dev->channel));
 	vmbus_close(hv_dev->channel);	/* in case the driver did not */
 }
 
@@ -261,23 +275,6 @@ static int vmbus_dma_configure(struct device *dev)
 	return 0;
 }
 
-/*
- * Hibernation needs each channel to be closed and offered again. Until the bus
- * can do that, it must not happen: the host would go on using old memory.
- */
-static int refuse_hibernation(struct device *dev)
-{
-	pr_err_once("hibernation is not supported yet\n");
-	return -EOPNOTSUPP;
-}
-
-/* Suspend to idle keeps the connection: nothing to do. */
-static const struct dev_pm_ops vmbus_pm = {
-	.freeze_noirq = refuse_hibernation,
-	.poweroff_noirq = refuse_hibernation,
-	.restore_noirq = refuse_hibernation,
-};
-
 struct bus_type vmbus_bus_type = {
 	.name = "vmbus",
 	.match = vmbus_match,
@@ -286,7 +283,7 @@ struct bus_type vmbus_bus_type = {
 	.remove = vmbus_remove,
 	.shutdown = vmbus_shutdown,
 	.dma_configure = vmbus_dma_configure,
-	.pm = &vmbus_pm,
+	.pm = &vmbus_bus_pm,
 #if VMBUS_CORE_OVERRIDE
 	.driver_override = true,
 #endif
@@ -476,13 +473,14 @@ static void disconnect(void)
 
 	vmbus_stop_offers();
 	/* Handlers that saw the connection up have queued what they had to. */
-	flush_workqueue(message_wq);
+	vmbus_messages_flush();
 	vmbus_channels_remove();
 	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);
 	vmbus_cpus_exit();
 	drain_workqueue(message_wq);
 	vmbus_channels_forget();
+	vmbus_signals_stop();
 	if (confirmed) {
 		vmbus_parked_release(0);
 	} else {
@@ -498,6 +496,9 @@ static void disconnect(void)
  * @host: the host, used until vmbus_stop()
  * @max_version: highest protocol version to offer, (major << 16) | minor
  *
+ * On the root partition, which has the hosts and is no guest of one, nothing is
+ * started and nothing is wrong: modules of that partition link against this one.
+ *
  * Context: process, sleeps, up to the deadlines of the connection; once until
  * vmbus_stop().
  * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
@@ -510,8 +511,14 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 
 	vmbus_host_set(host);
 	err = vmbus_host->attach(&upcalls);
-	if (err)
+	if (err == -EHOSTDOWN)
+		err = 0;
+	else if (!err)
+		started = true;
+	if (!started)
 		goto unset_host;
+	vmbus_gpadl_start();
+	vmbus_openid_start();
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
@@ -537,6 +544,7 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	if (err)
 		goto disconnect;
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
+	vmbus_power_init();
 	return 0;
 
 disconnect:
@@ -555,19 +563,24 @@ exit_root:
 	vmbus_root_exit();
 detach_host:
 	vmbus_host->detach();
+	started = false;
 unset_host:
 	vmbus_host_set(NULL);
 	return err;
 }
 
 /**
- * vmbus_stop() - remove all devices, end the connection
+ * vmbus_stop() - remove all devices, end the connection; undo vmbus_start()
  *
  * Context: process, sleeps, up to the deadlines of closing and unloading; no
  * driver is registered any more.
  */
 void vmbus_stop(void)
 {
+	if (!started)
+		return;
+	started = false;
+	vmbus_power_exit();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();
 	bus_exit();

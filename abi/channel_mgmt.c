@@ -23,6 +23,9 @@
 #include <linux/atomic.h>
 #include <linux/tracepoint.h>
 
+#include "../include/vmbus_connection.h"
+
+EXPORT_SYMBOL_GPL(vmbus_devs);
 EXPORT_SYMBOL_GPL(vmbus_hvsock_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_prep_negotiate_resp);
 EXPORT_SYMBOL_GPL(vmbus_set_chn_rescind_callback);

@@ -22,5 +22,8 @@
 #include <linux/interrupt.h>
 #include <linux/tracepoint.h>
 
+#include "../include/vmbus_connection.h"
+
+EXPORT_SYMBOL_GPL(vmbus_connection);
 EXPORT_SYMBOL_GPL(vmbus_proto_version);
 EXPORT_SYMBOL_GPL(vmbus_set_event);

@@ -39,6 +39,10 @@
 
 #include "../include/vmbus_connection.h"
 
+#if VMBUS_RING_FILE_EXPORTS
+EXPORT_SYMBOL_GPL(hv_create_ring_sysfs);
+EXPORT_SYMBOL_GPL(hv_remove_ring_sysfs);
+#endif
 EXPORT_SYMBOL_GPL(__vmbus_driver_register);
 EXPORT_SYMBOL_GPL(vmbus_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_driver_unregister);

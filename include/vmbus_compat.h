@@ -22,6 +22,15 @@
 #define HV_MSR_SIEFP		HV_REGISTER_SIEFP
 #define HV_MSR_SIMP		HV_REGISTER_SIMP
 #define HV_MSR_SINT0		HV_REGISTER_SINT0
+#define HV_MSR_STIMER0_CONFIG	HV_REGISTER_STIMER0_CONFIG
+#define HV_MSR_STIMER0_COUNT	HV_REGISTER_STIMER0_COUNT
+#endif
+
+/* 6.3: a root partition may itself be a guest. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define VMBUS_HV_NESTED		false
+#else
+#define VMBUS_HV_NESTED		hv_nested
 #endif
 
 /* 6.4: the in-tree module binds a platform device; before, an ACPI device. */
@@ -52,6 +61,15 @@
 #define VMBUS_MATCH_CONST	const
 #endif
 
+/* 6.19, also in 6.12.115: callbacks of syscore operations have an argument. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 115) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+#define VMBUS_SYSCORE_HAS_DATA	1
+#else
+#define VMBUS_SYSCORE_HAS_DATA	0
+#endif
+
 /* 7.2, also in 6.12.100: driver_override moved from hv_device to the core. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0) || \
 	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 100) && \
@@ -59,6 +77,13 @@
 #define VMBUS_CORE_OVERRIDE	1
 #else
 #define VMBUS_CORE_OVERRIDE	0
+#endif
+
+/* 6.12: the bus has the ring files, which uio_hv_generic asks for; before, uio made them. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_RING_FILE_EXPORTS	0
+#else
+#define VMBUS_RING_FILE_EXPORTS	1
 #endif
 
 /* 7.0: the boot's display has a struct of its own in sysfb. */

@@ -1,17 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What uio_hv_generic sees and <linux/hyperv.h> does not declare. The connection
- * is an exported variable whose layout is part of the distribution's ABI. Only
- * the named fields are used here and there; what the driver keeps for itself is
- * in struct vmbus_conn.
+ * What is exported to uio_hv_generic, but declared in no header of the kernel's.
+ * Names and layout are part of the distribution's ABI, since a symbol's CRC is
+ * that of its declaration's text; they are those of its modules' type
+ * information (BTF). Included by abi/, so it may include nothing.
+ *
+ * Few fields have a meaning for this driver, which keeps its state in struct
+ * vmbus_conn and struct vmbus_bus; the others stay zero.
  */
 #ifndef _VMBUS_CONNECTION_H
 #define _VMBUS_CONNECTION_H
 
-#include <linux/hyperv.h>
-#include <linux/mutex.h>
+/* One page each way: a guest sets a trigger bit instead of a hypercall. */
+union hv_monitor_trigger_group {
+	u64 as_uint64;
+	struct {
+		u32 pending;
+		u32 armed;
+	};
+};
 
-#include "vmbus_wire.h"
+struct hv_monitor_parameter {
+	union hv_connection_id connectionid;
+	u16 flagnumber;
+	u16 rsvdz;
+};
+
+union hv_monitor_trigger_state {
+	u32 asu32;
+	struct {
+		u32 group_enable:4;
+		u32 rsvdz:28;
+	};
+};
+
+struct hv_monitor_page {
+	union hv_monitor_trigger_state trigger_state;
+	u32 rsvdz1;
+	union hv_monitor_trigger_group trigger_group[4];
+	u64 rsvdz2[3];
+	s32 next_checktime[4][32];
+	u16 latency[4][32];
+	u64 rsvdz3[32];
+	struct hv_monitor_parameter parameter[4][32];
+	u8 rsvdz4[1984];
+};
+
+enum vmbus_connect_state {
+	DISCONNECTED,
+	CONNECTING,
+	CONNECTED,
+	DISCONNECTING
+};
 
 /**
  * struct vmbus_connection - what is shared with uio_hv_generic
@@ -21,13 +61,38 @@
  * @channel_mutex: protects all lists of channels and the CPU spreading
  */
 struct vmbus_connection {
+	u32 msg_conn_id;
+	atomic_t offer_in_progress;
+	enum vmbus_connect_state conn_state;
+	atomic_t next_gpadl_handle;
+	struct completion unload_event;
 	void *int_page;
-	struct vmbus_monitor_page *monitor_pages[2];
+	void *send_int_page;
+	void *recv_int_page;
+	struct hv_monitor_page *monitor_pages[2];
+	struct list_head chn_msg_list;
+	spinlock_t channelmsg_lock;	/* unused */
+	struct list_head chn_list;
 	struct mutex channel_mutex;	/* lists of channels, CPU spreading */
+	struct vmbus_channel **channels;
+	struct workqueue_struct *work_queue;
+	struct workqueue_struct *handle_primary_chan_wq;
+	struct workqueue_struct *handle_sub_chan_wq;
+	struct workqueue_struct *rescind_work_queue;
+	bool ignore_any_offer_msg;
+	atomic_t nr_chan_close_on_suspend;
+	struct completion ready_for_suspend_event;
+	atomic_t nr_chan_fixup_on_resume;
+	struct completion ready_for_resume_event;
 };
 
 extern struct vmbus_connection vmbus_connection;
+extern const struct vmbus_device vmbus_devs[];
 
 void vmbus_device_unregister(struct hv_device *device_obj);
+int hv_create_ring_sysfs(struct vmbus_channel *channel,
+			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
+						    struct vm_area_struct *vma));
+int hv_remove_ring_sysfs(struct vmbus_channel *channel);
 
 #endif /* _VMBUS_CONNECTION_H */

@@ -46,16 +46,21 @@ struct vmbus_host_upcalls {
  * struct vmbus_host_ops - the host seam
  * @name: for log lines. Required.
  * @attach: prepare and start to deliver upcalls. May sleep. 0, -ENODEV if this
- *	is no such host, -ENOMEM. Required.
+ *	is no such host, -ENOMEM; -EHOSTDOWN if this is the root partition, which
+ *	has no host. Required.
  * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
  * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
  *	0 or -ENOMEM. Required.
  * @synic_down: undo synic_up(); runs on that CPU. Required.
+ * @synic_suspend: disable messages and events on @cpu, which is up, and leave its
+ *	timers alone; runs on that CPU with interrupts off. Required.
+ * @synic_resume: undo synic_suspend(); likewise. Required.
  * @post_message: one attempt to post @len (at most 240) bytes to the host. Any
  *	context. 0; -EAGAIN if the host is out of buffers (try again);
  *	-ENOTCONN if it does not know @connection_id; -EIO. Required.
  * @signal_event: tell the host that the ring behind @connection_id needs a
- *	look. Any context. Required; called through a static call.
+ *	look. Any context. 0; -EIO if the host refused, then it does not look.
+ *	Required; called through a static call.
  * @message_done: free the message slot that held a message of @type and let
  *	the host deliver the next one. Any context, on the slot's CPU; on others
  *	only after a crash, when a message that waits may be lost. Required.
@@ -73,8 +78,10 @@ struct vmbus_host_ops {
 	void (*detach)(void);
 	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
 	void (*synic_down)(unsigned int cpu);
+	void (*synic_suspend)(unsigned int cpu);
+	void (*synic_resume)(unsigned int cpu);
 	int (*post_message)(u32 connection_id, const void *payload, size_t len);
-	void (*signal_event)(u64 connection_id);
+	int (*signal_event)(u64 connection_id);
 	void (*message_done)(struct hv_message *message, u32 type);
 	void (*timer_expired)(struct hv_message *message);
 	u32 (*vp_index)(unsigned int cpu);
@@ -88,7 +95,7 @@ extern const struct vmbus_host_ops vmbus_hyperv_host;
 extern const struct vmbus_host_ops *vmbus_host;
 void vmbus_host_set(const struct vmbus_host_ops *ops);
 
-void vmbus_host_no_signal(u64 connection_id);
+int vmbus_host_no_signal(u64 connection_id);
 DECLARE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 
 #endif /* _VMBUS_HOST_H */

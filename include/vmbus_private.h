@@ -27,6 +27,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/percpu-defs.h>
+#include <linux/sysfs.h>
 #include <linux/workqueue.h>
 
 #include "vmbus_connection.h"
@@ -48,6 +49,7 @@ enum vmbus_chan_state {
 	VMBUS_CHAN_REVOKED_OPENING,	/* the opener has not noticed yet */
 	VMBUS_CHAN_REVOKED_OPEN,	/* the VSC has not closed it yet */
 	VMBUS_CHAN_REVOKED_CLOSING,
+	VMBUS_CHAN_SUSPENDED,		/* forgotten by the host, over a hibernation */
 	VMBUS_CHAN_RELEASED,		/* relid given back to the host */
 };
 
@@ -59,6 +61,22 @@ enum vmbus_chan_event {
 	VMBUS_EV_CLOSED,
 	VMBUS_EV_RESCIND,		/* host took the offer back */
 	VMBUS_EV_RELEASE,		/* RELID_RELEASED is about to be sent */
+	VMBUS_EV_SUSPEND,		/* the host has confirmed the unload */
+	VMBUS_EV_REOFFER,		/* the device is offered again after that */
+};
+
+/**
+ * struct vmbus_ring_file - the file `ring` of a channel (files_mutex in uio.c)
+ * @attr: what sysfs knows of it
+ * @mmap: the driver's function, or NULL if no file is wanted
+ * @has_dir: there is a directory for it
+ * @shown: it is there
+ */
+struct vmbus_ring_file {
+	struct bin_attribute attr;
+	int (*mmap)(struct vmbus_channel *channel, struct vm_area_struct *vma);
+	bool has_dir;
+	bool shown;
 };
 
 /**
@@ -91,17 +109,26 @@ enum vmbus_chan_event {
  * vmbus_connection.channel_mutex protects:
  * @subs: primary: its sub-channels
  * @sub_node: sub-channel: in its primary's @subs
+ * @ch.sc_list: primary: its open sub-channels, for uio_hv_generic; sub-channel: in
+ *	that list
  * @subs_ready: primary: its device is there, so sub-channels can be added
  * @doubtful_cpu: the host may have moved the channel's interrupts there, or not
  *	(written under @open_mutex); nr_cpu_ids if that is not so
  * @drained: sub-channel: no longer shown, and not announced to the driver
  * @target_counted: counted in the CPU spreading
+ * @add_held: primary: to be added when vmbus_bus.held ends
+ * @missed: primary: its driver resumed before the host offered it again
  *
  * @ref: references. The offer holds one until the relid is released, the
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
+ * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
+ *
+ * signal.c's lock protects:
+ * @refused_node: on its list while the host refuses signals for the channel
+ * @refusals: how often in a row
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -132,10 +159,16 @@ struct vmbus_chan {
 	unsigned int doubtful_cpu;
 	bool drained;
 	bool target_counted;
+	bool add_held;
+	bool missed;
 
 	struct kref ref;
 	struct work_struct rescind_work;
+	struct vmbus_ring_file ring_file;
 	bool kobj_added;
+
+	struct list_head refused_node;
+	unsigned int refusals;
 };
 
 static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
@@ -143,9 +176,18 @@ static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
 	return container_of(ch, struct vmbus_chan, ch);
 }
 
+/* Relid of a channel that the host has forgotten. */
+#define VMBUS_NO_RELID	U32_MAX
+
 static inline u32 vmbus_chan_relid(const struct vmbus_chan *chan)
 {
 	return chan->ch.offermsg.child_relid;
+}
+
+/* Its device may be suspended: sub-channels have none, sockets never are. */
+static inline bool vmbus_chan_is_device(const struct vmbus_chan *chan)
+{
+	return !chan->ch.primary_channel && !is_hvsock_channel(&chan->ch);
 }
 
 /**
@@ -194,18 +236,23 @@ enum vmbus_conn_state {
 
 /**
  * struct vmbus_conn - the connection to the host
- * @state: written by connect and disconnect, read by anyone
- * @message_connection_id: where to post
+ * @state: VMBUS_CONNECTED is written by the message work, the others by connect
+ *	and disconnect; read by anyone
+ * @message_connection_id: where to post; valid once connected
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
+	bool pages_watched;
 };
 
 /**
  * struct vmbus_bus - the channels on the bus
  * @channels: primary channels, in the order of their offers
  *	(vmbus_connection.channel_mutex)
+ * @held: no device is added or removed, because the machine is about to sleep
+ *	or wakes up (vmbus_connection.channel_mutex)
+ * @nr_subs: sub-channels in the lists; wake_up_var() when there are none
  * @root: parent of all devices: the ACPI or platform device of VMBus
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
@@ -213,6 +260,8 @@ struct vmbus_conn {
  */
 struct vmbus_bus {
 	struct list_head channels;
+	bool held;
+	atomic_t nr_subs;
 	struct device *root;
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
@@ -244,6 +293,8 @@ struct vmbus_glue_ops {
 /* connection.c */
 int vmbus_connect(u32 max_version);
 bool vmbus_unload(void);
+int vmbus_connection_suspend(void);
+int vmbus_connection_resume(void);
 void vmbus_disconnect(bool confirmed);
 void vmbus_stop_offers(void);
 void vmbus_unload_crashed(void);
@@ -256,18 +307,22 @@ int vmbus_request_begin(struct vmbus_request *req);
 int vmbus_request_wait(struct vmbus_request *req, unsigned int timeout_ms);
 void vmbus_request_abort(struct vmbus_request *req);
 bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
+bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
+const char *vmbus_message_name(u32 type);
+
+/* relid.c */
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_relid_lookup(u32 relid);
 unsigned int vmbus_relid_words(void);
-const char *vmbus_message_name(u32 type);
 
 /* state.c */
 int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* gpadl.c */
+void vmbus_gpadl_start(void);
 int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
 			    u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
@@ -277,12 +332,15 @@ void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 void vmbus_parked_release(u32 relid);
 bool vmbus_parked_torndown(u32 handle);
 unsigned long vmbus_parked_leak(void);
+void vmbus_parked_keep(void);
 
 /* channel.c */
+void vmbus_openid_start(void);
 void vmbus_chan_init(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
 void vmbus_chan_put(struct vmbus_chan *chan);
 void vmbus_chan_interrupt(struct vmbus_chan *chan);
+int vmbus_channel_withdraw(struct vmbus_chan *chan);
 struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
 
 /* request_id.c */
@@ -290,6 +348,9 @@ int vmbus_requestor_alloc(struct vmbus_requestor *rqstor, u32 size);
 void vmbus_requestor_free(struct vmbus_requestor *rqstor);
 
 /* signal.c */
+void vmbus_signal_init(struct vmbus_chan *chan);
+void vmbus_signal_forget(struct vmbus_chan *chan);
+void vmbus_signals_stop(void);
 void vmbus_rx_report(struct vmbus_chan *chan);
 void vmbus_rx_signal(struct vmbus_chan *chan);
 
@@ -322,6 +383,8 @@ void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
 int vmbus_channel_rescind(struct vmbus_chan *chan);
+void vmbus_channel_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
+			 struct work_struct *work);
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
 
 /* rescind.c */
@@ -329,6 +392,12 @@ bool vmbus_rescind_told(struct vmbus_chan *chan);
 void vmbus_rescind_wait_told(struct vmbus_chan *chan);
 void vmbus_rescind_unregister(struct vmbus_chan *chan);
 void vmbus_rescind_forget_driver(struct vmbus_chan *chan);
+
+/* uio.c */
+void vmbus_ring_hold(const void *owner, struct page *first, u32 nr_pages);
+void vmbus_ring_release(const void *owner);
+void vmbus_ring_file_dir(struct vmbus_chan *chan, bool there);
+void vmbus_ring_files_forget(struct vmbus_chan *primary);
 
 /* sysfs.c */
 extern const struct attribute_group *vmbus_dev_groups[];
@@ -341,6 +410,15 @@ extern const struct attribute_group *vmbus_drv_groups[];
 bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 			  struct hv_vmbus_device_id *id);
 
+/* power.c */
+extern const struct dev_pm_ops vmbus_bus_pm;
+extern const struct dev_pm_ops vmbus_root_pm;
+bool vmbus_power_supported(void);
+void vmbus_power_init(void);
+void vmbus_power_exit(void);
+int vmbus_power_syscore_suspend(void);
+void vmbus_power_syscore_resume(void);
+
 /* root.c */
 int vmbus_root_init(void);
 void vmbus_root_exit(void);
@@ -349,5 +427,6 @@ void vmbus_root_exit(void);
 extern struct bus_type vmbus_bus_type;
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
 void vmbus_stop(void);
+void vmbus_messages_flush(void);
 
 #endif /* _VMBUS_PRIVATE_H */

@@ -9,6 +9,8 @@
 #include <linux/hyperv.h>
 #include <linux/build_bug.h>
 
+#include "vmbus_connection.h"	/* monitor pages */
+
 /* SynIC message type of every VMBus control message. */
 #define VMBUS_SYNIC_MESSAGE_TYPE	1
 
@@ -29,9 +31,6 @@
 /* Monitor ids: 4 groups of 32 triggers. */
 #define VMBUS_MONITOR_GROUPS		4
 #define VMBUS_MONITOR_BITS		32
-
-/* GPADL handles count up from here; handle 0 means "none" to VSCs. */
-#define VMBUS_FIRST_GPADL		0xe1e10
 
 /*
  * A GPADL's range data, one u64 for the range header and one per page, is
@@ -80,35 +79,10 @@ enum vmbus_connection_result {
 	VMBUS_CONNECTION_FAILED,
 };
 
-/* One page each way: a guest sets a trigger bit instead of a hypercall. */
-struct vmbus_monitor_trigger_group {
-	u32 pending;
-	u32 armed;
-};
-
-struct vmbus_monitor_parameter {
-	u32 connection_id;
-	u16 flag_number;
-	u16 reserved;
-};
-
-struct vmbus_monitor_page {
-	u32 trigger_state;
-	u32 reserved1;
-	struct vmbus_monitor_trigger_group trigger_group[VMBUS_MONITOR_GROUPS];
-	u64 reserved2[3];
-	s32 next_check_time[VMBUS_MONITOR_GROUPS][VMBUS_MONITOR_BITS];
-	u16 latency[VMBUS_MONITOR_GROUPS][VMBUS_MONITOR_BITS];
-	u64 reserved3[32];
-	struct vmbus_monitor_parameter parameter[VMBUS_MONITOR_GROUPS]
-						[VMBUS_MONITOR_BITS];
-	u8 reserved4[1984];
-};
-
 #define VMBUS_WIRE_SIZE(type, size) \
 	static_assert(sizeof(struct type) == (size))
 
-VMBUS_WIRE_SIZE(vmbus_monitor_page, 4096);
+VMBUS_WIRE_SIZE(hv_monitor_page, 4096);
 VMBUS_WIRE_SIZE(vmbus_channel_message_header, 8);
 VMBUS_WIRE_SIZE(vmbus_channel_offer_channel, 196);
 VMBUS_WIRE_SIZE(vmbus_channel_rescind_offer, 12);

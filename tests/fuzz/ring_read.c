@@ -11,7 +11,7 @@
 #define MAX_QUEUED	1024
 
 const u32 driver_owns = offsetof(struct hv_ring_buffer, read_index);
-struct vmbus_conn vmbus_conn;
+struct vmbus_connection vmbus_connection;
 
 static struct vmbus_chan chan;
 static u32 nr_pages, pkt_buffer_size;
@@ -26,8 +26,9 @@ static struct sent {
 } queue[MAX_QUEUED];
 static unsigned int head, tail;
 
-void vmbus_set_event(struct vmbus_channel *channel)
+void vmbus_host_signal_event(u64 connection_id)
 {
+	check(connection_id == chan.ch.sig_event);
 	signals++;
 }
 
@@ -410,6 +411,8 @@ int fuzz_one(const u8 *data, size_t size)
 
 	input_start(data, size);
 	memset(&chan, 0, sizeof(chan));
+	chan.ch.is_dedicated_interrupt = true;
+	chan.ch.sig_event = 0x1234;
 	nr_pages = 1 + data_pages[input_u8() % ARRAY_SIZE(data_pages)];
 	wish = input_u16();
 	pkt_buffer_size = 1 + wish % (2 * PAGE_SIZE);

@@ -10,10 +10,10 @@
 #include "host.h"
 
 const u32 driver_owns = offsetof(struct hv_ring_buffer, write_index);
-struct vmbus_conn vmbus_conn;
+struct vmbus_connection vmbus_connection;
 
 static struct vmbus_chan chan;
-static struct vmbus_monitor_page monitor;
+static struct hv_monitor_page monitor;
 static u32 nr_pages;
 static unsigned int signals;
 static bool is_open;
@@ -32,9 +32,9 @@ static u8 payloads[0xffff * 8 + 64], ranges[0xffff * 8 + 64];
 enum ids { IDS_NONE, IDS_OTHER, IDS_REFUSED, IDS_EXHAUSTED, IDS_COUNT };
 static enum ids ids;
 
-void vmbus_set_event(struct vmbus_channel *channel)
+void vmbus_host_signal_event(u64 connection_id)
 {
-	check(channel == &chan.ch && !chan.ch.outbound.ring_lock.held);
+	check(connection_id == chan.ch.sig_event && !chan.ch.outbound.ring_lock.held);
 	signals++;
 }
 
@@ -371,6 +371,8 @@ int fuzz_one(const u8 *data, size_t size)
 
 	input_start(data, size);
 	memset(&chan, 0, sizeof(chan));
+	chan.ch.is_dedicated_interrupt = true;
+	chan.ch.sig_event = 0x1234;
 	config = input_u8();
 	nr_pages = 1 + data_pages[config % 8];
 	ids = config / 8 % IDS_COUNT;

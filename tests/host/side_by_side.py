@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hostlib.guest import Guest, Setup
 from hostlib.testing import OURS, STOCK
 
-SETUP = Setup(modules=(), extras=("test-modules", "stock"), memory=400)
+SETUP = Setup(modules=("uio_hv_generic",), extras=("test-modules", "stock"), memory=400)
 FILES = {OURS: "hv_vmbus", STOCK: "stock"}
 RINGS = "/sys/module/vmbus_rings/parameters"
 SIZES = (8, 16, 64, 128, 512, 1024, 2048)
@@ -29,6 +29,7 @@ echo "== contents"
 xargs stat -c '%F %n' </tmp/paths | sed -n 's/^regular \(empty \)\?file //p' | xargs grep -H '' 2>&1
 true
 """
+FORMATS = "grep -H '' /sys/kernel/tracing/events/hyperv/vmbus*/format 2>/dev/null | grep -v '/format:ID:'"
 # Out-of-tree and built apart: these differ between any two builds of anything.
 BUILD = re.compile(r"module/hv_vmbus/(sections|notes|srcversion|taint|coresize|initsize|refcnt|version|scmversion)")
 
@@ -62,8 +63,18 @@ def tree(guest: Guest) -> dict[str, tuple[str, str]]:
             for path, kind in kinds.items() if not BUILD.match(path)}
 
 
+def formats(guest: Guest) -> dict[str, list[str]]:
+    """Tracepoint -> the lines of its format file (fields with type, offset, size, sign; what it prints), but for its id."""
+    found: dict[str, list[str]] = {}
+    for line in guest.run(FORMATS)[1].splitlines():
+        path, _, text = line.partition("/format:")
+        found.setdefault(path.rsplit("/", 1)[-1], []).append(text)
+    return found
+
+
 def without_bus(guest: Guest) -> None:
-    """No bus driver, and no rings module on top."""
+    """No bus driver, and nothing on top."""
+    guest.unload("uio_hv_generic")
     guest.unload("vmbus_rings")
     guest.unload("hv_vmbus")
 
@@ -82,11 +93,22 @@ def open_rings(guest: Guest, kbytes: int, tries: int) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", guest.sh(f"cat {RINGS}/result"))}
 
 
+def uio_tree(guest: Guest) -> dict[str, tuple[str, str]]:
+    """The tree with uio_hv_generic on the device; nothing if that does not load or bind."""
+    driver = "/sys/bus/vmbus/drivers/uio_hv_generic"
+    bind = f"""cd /sys/bus/vmbus/devices/*-*/ && insmod /m/uio_hv_generic.ko || exit 1
+        echo uio_hv_generic >driver_override; name=$(basename $(pwd -P)); echo $name >driver/unbind; echo $name >{driver}/bind"""
+    if not guest.loaded("uio"):
+        assert not guest.insmod("uio")[0]
+    return {} if guest.run(bind)[0] else tree(guest)
+
+
 @dataclass
 class Observed:
-    """What one driver does: its trees in sysfs; by ring size in kB, what opening came to and what the host saw."""
+    """What one driver does: its trees in sysfs, its tracepoints; by ring size in kB, how opening went, what the host saw."""
 
     trees: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    formats: dict[str, list[str]] = field(default_factory=dict)
     rings: dict[int, dict[str, int]] = field(default_factory=dict)
     traces: dict[int, str] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
@@ -96,6 +118,7 @@ def _observe(guest: Guest, which: str, sizes: tuple[int, ...]) -> Observed:
     seen = Observed()
     bus_with_rings(guest, which)
     seen.trees["closed"] = tree(guest)
+    seen.formats = formats(guest)
     guest.sh(f"echo 65536 >{RINGS}/keep")
     seen.trees["open"] = tree(guest)
     guest.sh(f"echo 0 >{RINGS}/keep")
@@ -107,6 +130,9 @@ def _observe(guest: Guest, which: str, sizes: tuple[int, ...]) -> Observed:
         seen.rings[kbytes] = open_rings(guest, kbytes, TRIES)
         seen.traces[kbytes] = guest.trace(mark)
     guest.sh("rmmod vmbus_frag")
+    # 6.1's takes only channels that have a bit in the monitor pages, and this host has none.
+    if guest.kernel.name != "6.1":
+        seen.trees["uio"] = uio_tree(guest)
     seen.complaints = guest.complaints()
     return seen
 

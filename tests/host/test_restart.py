@@ -1,27 +1,54 @@
-"""The guest starts over, and connects to the same host again."""
+"""The guest starts over, or crashes, and the next kernel connects to the same host again."""
 
 from hostlib.guest import Guest, Setup
 from hostlib.testing import case
 from test_device import device, with_balloon
 
-# Both cases in one boot.
-SETUP = Setup(modules=("hv_balloon",), extras=("kexec",))
+# All cases in one boot. The kdump kernel comes last: it is small, and has what it needs of the others' images.
+SETUP = Setup(modules=("hv_balloon",), extras=("kexec",), memory=1200, append="crashkernel=256M")
+UNLOAD, CONTACT, OPEN = "message type 16", "vmbus_initiate_contact version 4.0", "vmbus_channel_open channel #1 status 0"
+# A CPU that is not the one that gets the host's messages: the answer to UNLOAD has to be found all the same.
+CRASH = "taskset 2 sh -c 'echo c >/proc/sysrq-trigger'"
+
+
+def actions(guest: Guest, **what: str) -> None:
+    """What the host does when the guest resets or says that it crashed."""
+    assert guest.monitor_ is not None
+    guest.monitor_.execute("set-action", **what)
+
+
+def in_order(guest: Guest, mark: int, *events: str) -> None:
+    """The host saw these, each after the one before."""
+    trace, at = guest.trace(mark), 0
+    for event in events:
+        found = trace.find(event, at)
+        assert found >= 0, f"the host never saw: {event}, after what came before it in {events}"
+        at = found + len(event)
+
+
+def crash(guest: Guest) -> int:
+    """Panic on CPU 1; returns, once the host has seen UNLOAD, where its account of the crash begins."""
+    guest.expected.append("Kernel panic - not syncing: sysrq triggered crash")
+    # Else the host stops the machine as soon as the guest reports its crash.
+    actions(guest, panic="none")
+    mark = guest.mark()
+    guest.agent.post(CRASH)
+    guest.wait_trace(rf"vmbus_process_incoming_{UNLOAD}\b", mark, 60)
+    return mark
 
 
 @case(setup=SETUP)
 def connects_after_reset(guest: Guest) -> None:
     """The machine is reset under an open channel; the next boot connects and opens again."""
-    assert guest.monitor_ is not None
     with_balloon(guest)
-    guest.monitor_.execute("set-action", reboot="reset")
+    actions(guest, reboot="reset")
     mark = guest.mark()
     guest.monitor("system_reset")
     guest.wait_reboot()
-    guest.monitor_.execute("set-action", reboot="shutdown")
+    actions(guest, reboot="shutdown")
     with_balloon(guest)
-    trace = guest.trace(mark)
-    assert "vmbus_initiate_contact version 4.0" in trace
-    assert "vmbus_channel_open channel #1 status 0" in trace
+    assert UNLOAD not in guest.trace(mark), "the guest was not reset, it went down"
+    in_order(guest, mark, CONTACT, OPEN)
 
 
 @case(setup=SETUP)
@@ -32,11 +59,37 @@ def connects_after_kexec(guest: Guest) -> None:
     guest.sh("kexec -c -l /boot/vmlinuz --initrd=/boot/initrd --reuse-cmdline", 120)
     mark = guest.mark()
     guest.agent.post("kexec -e")
-    guest.wait_trace(r"vmbus_process_incoming_message type 16\b", mark)
+    guest.wait_trace(rf"vmbus_process_incoming_{UNLOAD}\b", mark)
     guest.wait_reboot()
     with_balloon(guest)
     assert device(guest) == name, "another device than before"
-    trace = guest.trace(mark)
-    order = [trace.find(what) for what in
-             ("message type 16", "vmbus_initiate_contact version 4.0", "vmbus_channel_open channel #1 status 0")]
-    assert -1 not in order and order == sorted(order), f"the host saw: {order}"
+    in_order(guest, mark, UNLOAD, CONTACT, OPEN)
+
+
+@case(setup=SETUP)
+def unloads_in_a_panic(guest: Guest) -> None:
+    """A panic under an open channel, no kdump kernel: UNLOAD, its answer is found, and the next boot connects."""
+    with_balloon(guest)
+    actions(guest, reboot="reset")
+    before = len(guest.console())
+    mark = crash(guest)
+    guest.wait_reboot()
+    actions(guest, reboot="shutdown", panic="shutdown")
+    said = [line for line in guest.console()[before:].splitlines() if "UNLOAD did not complete" in line]
+    assert not said, f"the guest said: {said}"
+    with_balloon(guest)
+    in_order(guest, mark, UNLOAD, CONTACT, OPEN)
+
+
+@case(setup=SETUP)
+def connects_after_kdump(guest: Guest) -> None:
+    """A panic under an open channel with a kdump kernel: UNLOAD, then that kernel finds the device and opens it."""
+    with_balloon(guest)
+    name = device(guest)
+    guest.sh("kexec -c -p /boot/vmlinuz --initrd=/boot/initrd --reuse-cmdline --append=nr_cpus=1", 120)
+    mark = crash(guest)
+    guest.wait_reboot()
+    guest.sh("ls /proc/vmcore")
+    with_balloon(guest)
+    assert device(guest) == name, "another device than before"
+    in_order(guest, mark, UNLOAD, CONTACT, OPEN)

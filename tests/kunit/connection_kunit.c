@@ -337,6 +337,90 @@ static void offers_are_asked_for_but_unheard(struct kunit *test)
 	works(test, sim_add(test, NULL, &sim_echo));
 }
 
+/*
+ * A host that was saved and restored offers without being asked. The message
+ * work and the task that waits for the version share a CPU, where the work goes
+ * first: so all of it is there before the task wakes.
+ */
+static void start_unasked(struct kunit *test, u32 version, bool again)
+{
+	sim_offer_unasked(again);
+	set_cpus_allowed_ptr(current, cpumask_of(VMBUS_CONNECT_CPU));
+	sim_start_ok(test, version);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+}
+
+static void offers_behind_the_version(struct kunit *test)
+{
+	const struct sim_version *version = test->param_value;
+	struct sim_chan *chans[10];
+	u64 mark = sim_log_mark();
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		chans[i] = sim_add(test, NULL, &sim_echo);
+	start_unasked(test, version->version, false);
+	KUNIT_EXPECT_EQ(test, sim_sent(SIM_OFFER), ARRAY_SIZE(chans));
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		works(test, chans[i]);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "from the host ignored"), 0);
+	/* No relid of theirs is given back. */
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
+	works(test, sim_add(test, NULL, &sim_echo));
+}
+
+static void offers_before_and_after_the_request(struct kunit *test)
+{
+	struct sim_chan *chans[3];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		chans[i] = sim_add(test, NULL, &sim_echo);
+	start_unasked(test, NEWEST, true);
+	KUNIT_EXPECT_EQ(test, sim_sent(SIM_OFFER), 2 * ARRAY_SIZE(chans));
+	sim_drain(test);
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		works(test, chans[i]);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
+}
+
+static void rescind_first(struct sim_chan *unused, void *chan)
+{
+	sim_rescind_locked(chan);
+}
+
+static void rescind_behind_the_version(struct kunit *test)
+{
+	struct sim_chan *gone = sim_add(test, NULL, &sim_echo);
+	struct sim_chan *stays = sim_add(test, NULL, &sim_echo);
+	const struct sim_rule rule = {
+		.type = SIM_REQUEST_OFFERS,
+		.hook = rescind_first,
+		.arg = gone,
+	};
+
+	sim_rule(&rule);
+	start_unasked(test, NEWEST, false);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(gone)));
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 1);
+	works(test, stays);
+	sim_reoffer(gone);
+	works(test, gone);
+}
+
+/* The end of offers that counts is the one behind the request. */
+static void unasked_end_is_not_the_end(struct kunit *test)
+{
+	const struct sim_rule rule = { .type = SIM_REQUEST_OFFERS, .delay_ms = SHORT_MS };
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	ktime_t begun = ktime_get();
+
+	sim_rule(&rule);
+	start_unasked(test, NEWEST, false);
+	KUNIT_EXPECT_GE(test, ktime_ms_delta(ktime_get(), begun), SHORT_MS);
+	works(test, chan);
+}
+
 /* ---- the machine fails ---- */
 
 static void attach_fails(struct kunit *test)
@@ -346,6 +430,26 @@ static void attach_fails(struct kunit *test)
 	sim_fail_attach(-ENODEV);
 	KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), -ENODEV);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
+	sim_fail_attach(0);
+	starts_again(test, chan);
+}
+
+/* The partition that has the hosts: there is nothing to do, and that is no failure. */
+static void root_partition_has_no_bus(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct hv_driver drv = { .name = "kunit_root" };
+	u64 mark = sim_log_mark();
+
+	sim_fail_attach(-EHOSTDOWN);
+	KUNIT_ASSERT_EQ(test, sim_start(test, NEWEST), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CONTACT), 0);
+	KUNIT_EXPECT_TRUE(test, sim_synics_down());
+	/* Modules that link against this one are there, and find no bus. */
+	KUNIT_EXPECT_EQ(test, vmbus_driver_register(&drv), -ENODEV);
+	KUNIT_EXPECT_EQ(test, vmbus_post("12345678", 8), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "Unable to connect"), 0);
+	sim_stop(test);
 	sim_fail_attach(0);
 	starts_again(test, chan);
 }
@@ -394,7 +498,12 @@ static struct kunit_case connection_cases[] = {
 	KUNIT_CASE(host_is_nearly_full),
 	KUNIT_CASE(all_offers_never_delivered),
 	KUNIT_CASE(offers_are_asked_for_but_unheard),
+	KUNIT_CASE_PARAM(offers_behind_the_version, sim_versions_gen_params),
+	KUNIT_CASE(offers_before_and_after_the_request),
+	KUNIT_CASE(rescind_behind_the_version),
+	KUNIT_CASE(unasked_end_is_not_the_end),
 	KUNIT_CASE(attach_fails),
+	KUNIT_CASE(root_partition_has_no_bus),
 	KUNIT_CASE(synic_up_fails),
 	KUNIT_CASE(reconnects),
 	{}

@@ -307,7 +307,7 @@ static void debug_info(struct kunit *test)
 static void monitored(struct kunit *test)
 {
 	struct guest_chan *guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
-	struct vmbus_monitor_page *page;
+	struct hv_monitor_page *page;
 	struct sim_chan *host;
 	static const u8 ids[] = { 0, 31, 37, 127 };
 	unsigned int i;

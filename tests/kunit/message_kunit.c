@@ -477,6 +477,9 @@ static void defects_have_names(struct kunit *test)
 		{ SIM_UNLOAD_RESPONSE, 8, 0, SIM_V(3, 0), true, 0 },
 		{ SIM_UNLOAD_RESPONSE, 8, 0, SIM_V(2, 4), true, -EPROTO },
 		{ SIM_MODIFY_RESPONSE, 16, VICTIM, SIM_V(5, 2), false, -EPROTO },
+		{ SIM_TL_RESULT, 44, 0, SIM_V(4, 1), true, 0 },
+		{ SIM_TL_RESULT, 43, 0, SIM_V(4, 1), false, -EMSGSIZE },
+		{ SIM_TL_RESULT, 44, 0, SIM_V(4, 0), false, -EPROTO },
 		{ SIM_ALL_OFFERS, 8, 0, NEWEST, false, 0 },
 		{ SIM_ALL_OFFERS, 8, 0, NEWEST, true, -ENOTCONN },
 		{ SIM_RESCIND, 12, 0, NEWEST, false, -ERANGE },
@@ -516,7 +519,7 @@ static void unknown_types_do_nothing(struct kunit *test)
 	static const u32 types[] = {
 		0, SIM_REQUEST_OFFERS, SIM_OPEN, SIM_CLOSE, SIM_GPADL_HEADER, SIM_GPADL_BODY,
 		SIM_GPADL_TEARDOWN, SIM_RELID_RELEASED, SIM_CONTACT, SIM_UNLOAD, 18, 19, 20,
-		SIM_TL_CONNECT, SIM_MODIFY, SIM_TL_RESULT, 25, 26, 27, 28, 29, 0xff, 0x101,
+		SIM_TL_CONNECT, SIM_MODIFY, 25, 26, 27, 28, 29, 0xff, 0x101,
 		0x10001, 0x7fffffff, 0x80000000, 0x80000001, U32_MAX,
 	};
 	static const u32 sizes[] = { 8, 12, 44, SIM_PAYLOAD };

@@ -201,7 +201,8 @@ static void windows_end_with_addresses(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, vmbus_mmio_add(HIGH, U64_MAX), 0);
 	vmbus_mmio_log();
-	snprintf(line, sizeof(line), "hv_mmio=[mem %#llx-%pa],", HIGH, &iomem_resource.end);
+	snprintf(line, sizeof(line), "hv_mmio=[mem %#llx-%#llx],", HIGH,
+		 (u64)iomem_resource.end);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, line), 1);
 }
 
@@ -558,7 +559,7 @@ static void frees_in_any_order(struct kunit *test)
 	give(more);
 }
 
-/* What others have in a window is passed over, but not for ever. */
+/* What others have in a window is passed over; soon, if it is much. */
 static void others_are_in_the_way(struct kunit *test)
 {
 	struct hv_device *device = &devices[0];
@@ -572,12 +573,21 @@ static void others_are_in_the_way(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, second->start, LOW);
 	give(res);
 	give(second);
-	/* More addresses than are tried; with larger steps there are fewer. */
-	KUNIT_EXPECT_EQ(test, vmbus_allocate_mmio(&res, device, LOW + M, END, 1, 1, false), -ENXIO);
 	KUNIT_EXPECT_EQ(test, vmbus_allocate_mmio(&res, device, LOW + M, END, 1, SZ_4K, false), 0);
 	KUNIT_EXPECT_EQ(test, res->start, LOW + 2 * M);
 	give(res);
+	/* A million addresses are not tried one by one, and what is behind is found. */
+	KUNIT_EXPECT_EQ(test, vmbus_allocate_mmio(&res, device, LOW + M, END, 1, 1, false), 0);
+	KUNIT_EXPECT_GE(test, res->start, LOW + 2 * M);
+	give(res);
 	release_mem_region(LOW + M, M);
+
+	/* Nothing is behind, up to the last address of a window. */
+	KUNIT_ASSERT_NOT_NULL(test, request_mem_region(LOW, LOW_END - LOW + 1, "other"));
+	KUNIT_EXPECT_EQ(test, take(&res, 1, SZ_64K), -ENXIO);
+	KUNIT_EXPECT_EQ(test, take(&res, 1, G), -ENXIO);
+	KUNIT_EXPECT_EQ(test, take(&res, 1, 1), -ENXIO);
+	release_mem_region(LOW, LOW_END - LOW + 1);
 }
 
 /* As pci-hyperv does: a window of a bridge, of which devices have parts. */

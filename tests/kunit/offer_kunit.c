@@ -265,7 +265,9 @@ static void sockets_are_for_their_driver(struct kunit *test)
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_EQ(test, ch->device_id, HV_UNKNOWN);
 	plain = vsc_add(test, "plain", NULL);
+	/* hv_sock has no ids. */
 	socket = vsc_new(test, "socket", NULL);
+	memset(socket->ids, 0, sizeof(socket->ids));
 	socket->drv.hvsock = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(socket), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&plain->probes), 0);

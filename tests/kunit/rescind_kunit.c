@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * hv_vmbus_rescind: the host takes channels back, at every moment, and gets each
- * relid back once. Sub-channels as drivers see them.
+ * relid back once. Sub-channels as drivers see them. Drivers with a rescind
+ * callback; those of sockets are in hv_vmbus_hvsock.
  */
 #include <linux/kthread.h>
 
@@ -378,6 +379,147 @@ static void device_rescinded_with_its_subs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
 }
 
+/* ---- drivers that are told ---- */
+
+static atomic_t told, told_wrong;
+static bool told_unregisters;
+
+/* What uio_hv_generic does; its remove comes later. */
+static void on_rescind(struct vmbus_channel *ch)
+{
+	struct vsc *vsc = ch->channel_callback_context;
+
+	if (!ch->rescind || ch->onchannel_callback || atomic_read(&vsc->removes))
+		atomic_inc(&told_wrong);
+	/* It must not wait for itself. */
+	vmbus_set_chn_rescind_callback(ch, NULL);
+	if (told_unregisters)
+		vmbus_device_unregister(ch->device_obj);
+	if (atomic_read(&vsc->removes))
+		atomic_inc(&told_wrong);
+	atomic_inc(&told);
+}
+
+static int wants_to_be_told(struct vsc *vsc, struct hv_device *dev)
+{
+	vmbus_set_chn_rescind_callback(dev->channel, on_rescind);
+	return 0;
+}
+
+static struct vsc *add_told(struct kunit *test, bool unregisters)
+{
+	struct vsc *vsc = vsc_new(test, "told", NULL);
+
+	atomic_set(&told, 0);
+	atomic_set(&told_wrong, 0);
+	told_unregisters = unregisters;
+	vsc->in_probe = wants_to_be_told;
+	vsc->open_subs = true;
+	sim_start_ok(test, SIM_V(5, 3));
+	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
+	return vsc;
+}
+
+static void told_driver_unregisters(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo), *sub;
+	struct vsc *vsc = add_told(test, true);
+
+	sub = sim_add_sub(test, chan, 1, &sim_echo);
+	KUNIT_ASSERT_TRUE(test, sim_wait(atomic_read(&vsc->subs)));
+	sim_rescind(chan);
+	expect_gone(test, chan);
+	expect_gone(test, sub);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told_wrong), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
+	sim_reoffer(chan);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+}
+
+/* Until it unregisters it, or leaves it. */
+static void told_driver_keeps_the_device(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	bool leaves = *(const bool *)test->param_value;
+	struct vsc *vsc = add_told(test, false);
+	struct vmbus_channel *ch;
+
+	ch = sim_guest_channel(test, chan);
+	sim_rescind(chan);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&told) == 1));
+	sim_send_relid(SIM_RESCIND, chan->relid);
+	settle(test);
+	KUNIT_EXPECT_FALSE(test, sim_gone(chan));
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
+	KUNIT_EXPECT_EQ(test, ch->state, CHANNEL_OPENED_STATE);
+	if (leaves)
+		vsc_unregister(vsc);
+	else
+		vmbus_device_unregister(ch->device_obj);
+	expect_gone(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told_wrong), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
+}
+
+static const bool leaves_values[] = { true, false };
+
+static void leaves_name(const bool *leaves, char *desc)
+{
+	strscpy(desc, *leaves ? "until it leaves" : "until it unregisters it",
+		KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(leaves, leaves_values, leaves_name);
+
+/* uio_hv_generic asks for it while somebody has its file open. */
+static void callback_taken_back_tells_nobody(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct vsc *vsc = add_told(test, true);
+
+	vmbus_set_chn_rescind_callback(sim_guest_channel(test, chan), NULL);
+	sim_rescind(chan);
+	expect_gone(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
+}
+
+static void failed_probe_is_not_told(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct vsc *vsc;
+
+	vsc = vsc_new(test, "failing", NULL);
+	vsc->in_probe = wants_to_be_told;
+	vsc->probe_error = -EBADE;
+	atomic_set(&told, 0);
+	sim_start_ok(test, SIM_V(5, 3));
+	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
+	KUNIT_EXPECT_NULL(test, sim_guest_channel(test, chan)->chn_rescind_callback);
+	sim_rescind(chan);
+	expect_gone(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told), 0);
+}
+
+/* The host has it until the rescind, and the guest has not given it back. */
+static void unregistered_device_waits_for_the_rescind(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct vsc *vsc = add_told(test, true);
+
+	vmbus_device_unregister(sim_guest_channel(test, chan)->device_obj);
+	settle(test);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
+	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	sim_rescind(chan);
+	expect_gone(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&told), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
+}
+
 /* ---- while the driver stops ---- */
 
 static int rescind_all(void *unused)
@@ -456,6 +598,11 @@ static struct kunit_case rescind_cases[] = {
 	KUNIT_CASE(rescinded_sub_that_is_open),
 	KUNIT_CASE(rescinded_sub_in_its_callback),
 	KUNIT_CASE_PARAM(device_rescinded_with_its_subs, order_gen_params),
+	KUNIT_CASE(told_driver_unregisters),
+	KUNIT_CASE_PARAM(told_driver_keeps_the_device, leaves_gen_params),
+	KUNIT_CASE(callback_taken_back_tells_nobody),
+	KUNIT_CASE(failed_probe_is_not_told),
+	KUNIT_CASE(unregistered_device_waits_for_the_rescind),
 	KUNIT_CASE(storm_while_it_stops),
 	{}
 };

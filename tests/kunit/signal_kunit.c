@@ -3,6 +3,8 @@
  * hv_vmbus_signal: how the host is told of a packet: by a connection of the
  * channel's own, by the one that channels share, by a bit in a monitor page.
  */
+#include <linux/delay.h>
+
 #include "guest.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
@@ -135,12 +137,226 @@ static void low_latency_does_not_wait_for_the_monitor(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_signals(second->host), 0);
 }
 
+/* ---- a host that refuses ---- */
+
+static const struct refusal_case {
+	const char *name;
+	u32 version;
+	unsigned int times;
+	bool shared;		/* connection */
+} refusals[] = {
+	{ "once", NEWEST, 1 },
+	{ "for a while", NEWEST, 6 },
+	{ "for a second", NEWEST, 10 },
+	{ "2.4", SIM_V(2, 4), 3 },
+	{ "shared connection", SIM_V(2, 4), 3, true },
+};
+
+static void describe_refusal(const struct refusal_case *refusal, char *desc)
+{
+	strscpy(desc, refusal->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(refusals, refusals, describe_refusal);
+
+/* The host has the packet in the end, although nothing more is sent. */
+static void refused_signal_is_tried_again(struct kunit *test)
+{
+	const struct refusal_case *refusal = test->param_value;
+	struct guest_chan *first = new_guest(test, FIRST), *second = new_guest(test, SECOND);
+	u64 mark = sim_log_mark();
+
+	first->host->legacy = refusal->shared;
+	second->host->legacy = refusal->shared;
+	sim_start_ok(test, refusal->version);
+	open_both(test, first, second);
+	sim_refuse_signals(0, refusal->times);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(first));
+	KUNIT_EXPECT_EQ(test, sim_refused_signals(), refusal->times);
+	/* Accepted once, it is not tried again. */
+	KUNIT_EXPECT_EQ(test, sim_signals(first->host), 1);
+	KUNIT_EXPECT_EQ(test, sim_signals(second->host), 0);
+	msleep(50);
+	KUNIT_EXPECT_EQ(test, sim_signals(first->host), 1);
+	KUNIT_EXPECT_EQ(test, first->ch->sig_events, 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "refuses signals"), refusal->times >= 8);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(second));
+	KUNIT_EXPECT_TRUE(test, guest_echoes(first));
+}
+
+/* Packets that follow do not signal, since the ring is not empty; all get there. */
+static void refused_signal_holds_up_a_queue(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+	unsigned int i;
+
+	sim_start_ok(test, NEWEST);
+	guest_open(test, guest, guest->host);
+	sim_refuse_signals(0, 5);
+	for (i = 0; i < 20; i++)
+		KUNIT_ASSERT_EQ(test, guest_send(guest, "1234567", 8, i), 0);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&guest->received) == 20));
+	KUNIT_EXPECT_EQ(test, guest->last_id, 19);
+}
+
+/*
+ * It is asked less and less often, the user is told once, others go on, and it
+ * may come to its senses.
+ */
+static void refused_for_long(struct kunit *test)
+{
+	struct guest_chan *first = new_guest(test, FIRST), *second = new_guest(test, SECOND);
+	u64 mark = sim_log_mark();
+
+	sim_start_ok(test, NEWEST);
+	open_both(test, first, second);
+	sim_refuse_signals(FIRST, INT_MAX);
+	KUNIT_ASSERT_EQ(test, guest_send(first, "1234567", 8, 1), 0);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(second));
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_refused_signals() >= 9));
+	msleep(2000);
+	KUNIT_EXPECT_LE(test, sim_refused_signals(), 14);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "refuses signals"), 1);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(second));
+	sim_refuse_signals(0, 0);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&first->received) == 1));
+	KUNIT_EXPECT_TRUE(test, guest_echoes(first));
+}
+
+/* What is closed is not signalled again, and opens anew as if nothing had been. */
+static void closed_while_refused(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+	unsigned int round, refused;
+
+	sim_start_ok(test, NEWEST);
+	for (round = 0; round < 5; round++) {
+		guest_open(test, guest, guest->host);
+		sim_refuse_signals(0, INT_MAX);
+		KUNIT_ASSERT_EQ(test, guest_send(guest, "1234567", 8, 1), 0);
+		msleep(sim_random(10));
+		vmbus_close(guest->ch);
+		refused = sim_refused_signals();
+		sim_refuse_signals(0, INT_MAX);
+		msleep(20);
+		KUNIT_EXPECT_EQ(test, sim_refused_signals(), refused);
+		/* Somebody who was late: no harm, and nothing to try again. */
+		vmbus_set_event(guest->ch);
+		KUNIT_EXPECT_EQ(test, sim_refused_signals(), refused + 1);
+		msleep(20);
+		KUNIT_EXPECT_EQ(test, sim_refused_signals(), refused + 1);
+		sim_refuse_signals(0, 0);
+	}
+	guest_open(test, guest, guest->host);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+}
+
+/* Hosts refuse signals of what they have taken back: that is nothing to try, or to tell. */
+static void rescinded_while_refused(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+	u64 mark = sim_log_mark();
+	unsigned int refused;
+
+	sim_start_ok(test, NEWEST);
+	guest_open(test, guest, guest->host);
+	sim_refuse_signals(0, INT_MAX);
+	KUNIT_ASSERT_EQ(test, guest_send(guest, "1234567", 8, 1), 0);
+	sim_rescind(guest->host);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(guest->host)));
+	refused = sim_refused_signals();
+	msleep(600);
+	KUNIT_EXPECT_EQ(test, sim_refused_signals(), refused);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "refuses signals"), 0);
+}
+
+/* The driver goes while it is still trying. */
+static void stops_while_refused(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+
+	sim_start_ok(test, NEWEST);
+	guest_open(test, guest, guest->host);
+	sim_refuse_signals(0, INT_MAX);
+	KUNIT_ASSERT_EQ(test, guest_send(guest, "1234567", 8, 1), 0);
+	sim_stop(test);
+	sim_refuse_signals(0, 0);
+	sim_start_ok(test, NEWEST);
+	guest_open(test, guest, guest->host);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+}
+
+static void send_in_interrupt(void *context)
+{
+	struct guest_chan *guest = context;
+
+	if (atomic_inc_return(&guest->callbacks) == 1 && in_hardirq())
+		guest_send(guest, "1234567", 8, 7);
+}
+
+/* Signals come from interrupts, too; there, nothing may sleep or be waited for. */
+static void refused_in_interrupt(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+
+	guest->host->vsp = &sim_sink;
+	sim_start_ok(test, NEWEST);
+	guest->ch = sim_guest_channel(test, guest->host);
+	guest->ch->callback_mode = HV_CALL_ISR;
+	KUNIT_ASSERT_EQ(test, vmbus_open(guest->ch, GUEST_RING, GUEST_RING, NULL, 0,
+					 send_in_interrupt, guest), 0);
+	sim_refuse_signals(0, 4);
+	sim_event(VMBUS_CONNECT_CPU, FIRST);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_signals(guest->host) == 1));
+	KUNIT_EXPECT_EQ(test, sim_refused_signals(), 4);
+	KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(guest->host->packets_in) == 1));
+}
+
+/* The host waits for room, and is told that there is some: the other direction. */
+static void refused_signal_of_room(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+
+	guest->host->vsp = &sim_source;
+	guest->host->source_left = 2000;
+	guest->host->source_size = 1024;
+	sim_start_ok(test, NEWEST);
+	sim_refuse_signals(0, 3);
+	guest_open(test, guest, guest->host);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&guest->received) == 2000));
+	KUNIT_EXPECT_EQ(test, sim_refused_signals(), 3);
+}
+
+/* No hypercall, nothing to refuse. */
+static void monitor_refuses_nothing(struct kunit *test)
+{
+	struct guest_chan *guest = new_guest(test, FIRST);
+
+	guest->host->monitored = true;
+	guest->host->monitor_id = 33;
+	sim_start_ok(test, NEWEST);
+	guest_open(test, guest, guest->host);
+	sim_refuse_signals(0, INT_MAX);
+	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
+	KUNIT_EXPECT_EQ(test, sim_refused_signals(), 0);
+	KUNIT_EXPECT_EQ(test, sim_triggers(guest->host), 1);
+}
+
 static struct kunit_case signal_cases[] = {
 	KUNIT_CASE_PARAM(own_connection, sim_versions_gen_params),
 	KUNIT_CASE_PARAM(shared_connection, sim_old_versions_gen_params),
 	KUNIT_CASE(shared_connection_without_page),
 	KUNIT_CASE_PARAM(monitored, monitors_gen_params),
 	KUNIT_CASE(low_latency_does_not_wait_for_the_monitor),
+	KUNIT_CASE_PARAM(refused_signal_is_tried_again, refusals_gen_params),
+	KUNIT_CASE(refused_signal_holds_up_a_queue),
+	KUNIT_CASE(refused_for_long),
+	KUNIT_CASE(closed_while_refused),
+	KUNIT_CASE(rescinded_while_refused),
+	KUNIT_CASE(stops_while_refused),
+	KUNIT_CASE(refused_in_interrupt),
+	KUNIT_CASE(refused_signal_of_room),
+	KUNIT_CASE(monitor_refuses_nothing),
 	{}
 };
 

@@ -1,39 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated host as tests use it: the life of a test, rules, what they look
- * at.
+ * The simulated host as KUnit cases use it: a fresh one for each, with checks
+ * at its end.
  */
 #include <linux/kernel.h>
-#include <linux/kmsg_dump.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/stringhash.h>
-#include <linux/vmalloc.h>
 
 #include "../../include/vmbus_private.h"
 #include "sim_internal.h"
 
+#define SYNIC_VMBUS	1
+
 static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
-
-struct sim_state host;
-DEFINE_MUTEX(sim_model);	/* struct sim_state, channels, rings */
-
-const struct sim_version sim_versions[] = {
-	{ SIM_V(2, 4), "2.4" },
-	{ SIM_V(3, 0), "3.0" },
-	{ SIM_V(4, 0), "4.0" },
-	{ SIM_V(4, 1), "4.1" },
-	{ SIM_V(5, 0), "5.0" },
-	{ SIM_V(5, 1), "5.1" },
-	{ SIM_V(5, 2), "5.2" },
-	{ SIM_V(5, 3), "5.3" },
-};
-
-const unsigned int sim_nr_versions = ARRAY_SIZE(sim_versions);
 
 const void *sim_versions_gen_params(const void *prev, char *desc)
 {
@@ -50,194 +33,6 @@ const void *sim_old_versions_gen_params(const void *prev, char *desc)
 	const struct sim_version *next = sim_versions_gen_params(prev, desc);
 
 	return next && next->version < SIM_V(5, 0) ? next : NULL;
-}
-
-const guid_t sim_type_plain = GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27,
-					0xa6, 0x1c, 0x76, 0x84);
-const guid_t sim_type_perf = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
-				       0xff, 0xb1, 0xdc, 0x7f);
-const guid_t sim_type_unknown = GUID_INIT(0x12345678, 0x1234, 0x5678, 0x12, 0x34, 0x56, 0x78,
-					  0x9a, 0xbc, 0xde, 0xf0);
-
-void sim_lock(void)
-{
-	mutex_lock(&sim_model);
-}
-
-void sim_unlock(void)
-{
-	mutex_unlock(&sim_model);
-}
-
-void sim_violation(const char *format, ...)
-{
-	struct va_format vaf = { .fmt = format };
-	va_list args;
-
-	WRITE_ONCE(host.violations, host.violations + 1);
-	va_start(args, format);
-	vaf.va = &args;
-	if (!host.allow_violations)
-		pr_err("sim_host: the guest is wrong: %pV\n", &vaf);
-	va_end(args);
-}
-
-unsigned int sim_violations(void)
-{
-	return READ_ONCE(host.violations);
-}
-
-/* ---- rules ---- */
-
-void sim_rule(const struct sim_rule *rule)
-{
-	sim_lock();
-	if (WARN_ON(host.nr_rules == SIM_MAX_RULES))
-		goto unlock;
-	host.rules[host.nr_rules] = *rule;
-	if (!rule->times)
-		host.rules[host.nr_rules].times = U32_MAX;
-	host.nr_rules++;
-unlock:
-	sim_unlock();
-}
-
-void sim_clear_rules(void)
-{
-	sim_lock();
-	host.nr_rules = 0;
-	sim_unlock();
-}
-
-/* ---- looking ---- */
-
-u32 sim_connection_id(void)
-{
-	return host.connection_id;
-}
-
-unsigned int sim_received(u32 type)
-{
-	return READ_ONCE(host.received[type]);
-}
-
-unsigned int sim_received_all(u32 type)
-{
-	/* A message is counted when its handler is done. */
-	sim_lock();
-	sim_unlock();
-	return sim_received(type);
-}
-
-u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size)
-{
-	unsigned int i;
-	u32 len = 0;
-
-	sim_lock();
-	for (i = 0; i < min_t(unsigned int, host.nr_log, SIM_MAX_LOG); i++) {
-		if (host.log[i].type != type || nth--)
-			continue;
-		len = host.log[i].len;
-		memcpy(payload, host.log[i].payload, min(size, len));
-		break;
-	}
-	sim_unlock();
-	return len;
-}
-
-u32 sim_held_message(void *payload, u32 size)
-{
-	struct sim_message *msg;
-	u32 len = 0;
-
-	sim_lock();
-	msg = list_first_entry_or_null(&host.held, struct sim_message, node);
-	if (msg) {
-		len = msg->size;
-		memcpy(payload, msg->payload, min(size, len));
-	}
-	sim_unlock();
-	return len;
-}
-
-void sim_undo_unload(void)
-{
-	sim_lock();
-	if (host.unloaded)
-		host.version = host.unloaded_version;
-	host.unloaded = false;
-	sim_unlock();
-}
-
-unsigned int sim_triggers(const struct sim_chan *chan)
-{
-	return READ_ONCE(host.triggers[chan->relid]);
-}
-
-u64 sim_log_mark(void)
-{
-	struct kmsg_dump_iter iter;
-
-	kmsg_dump_rewind(&iter);
-	return iter.next_seq;
-}
-
-unsigned int sim_log_lines(u64 mark, const char *text)
-{
-	struct kmsg_dump_iter iter;
-	static char line[512];
-	unsigned int count = 0;
-	size_t len;
-
-	kmsg_dump_rewind(&iter);
-	iter.cur_seq = max(iter.cur_seq, mark);
-	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
-		line[len] = '\0';
-		count += !!strstr(line, text);
-	}
-	return count;
-}
-
-unsigned int sim_gpadls(void)
-{
-	struct sim_gpadl *gpadl;
-	unsigned int count = 0;
-
-	sim_lock();
-	list_for_each_entry(gpadl, &host.gpadls, node)
-		count++;
-	sim_unlock();
-	return count;
-}
-
-u32 sim_gpadl_pages(u32 handle)
-{
-	struct sim_gpadl *gpadl;
-	u32 pages;
-
-	sim_lock();
-	gpadl = sim_find_gpadl(handle);
-	pages = gpadl ? gpadl->nr_pages : 0;
-	sim_unlock();
-	return pages;
-}
-
-u64 sim_gpadl_pfn(u32 handle, u32 index)
-{
-	struct sim_gpadl *gpadl;
-	u64 pfn;
-
-	sim_lock();
-	gpadl = sim_find_gpadl(handle);
-	pfn = gpadl && index < gpadl->known ? gpadl->pfns[index] : 0;
-	sim_unlock();
-	return pfn;
-}
-
-void sim_short_version_response(u32 len)
-{
-	host.version_len = len;
 }
 
 static bool added(u32 relid)
@@ -264,52 +59,33 @@ struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *cha
 	return channel;
 }
 
-bool sim_gone(struct sim_chan *chan)
+void sim_drain(struct kunit *test)
 {
-	bool gone;
+	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
+	unsigned int cpu;
 
-	sim_lock();
-	gone = chan->released;
-	sim_unlock();
-	return gone;
+	/* A message is fetched after the one before it was handled. */
+	KUNIT_ASSERT_TRUE(test, sim_wait(sim_all_fetched()));
+	for_each_online_cpu(cpu)
+		sim_send_raw(cpu, SYNIC_VMBUS, sizeof(marker), &marker, sizeof(marker));
+	KUNIT_ASSERT_TRUE(test, sim_wait(sim_all_fetched()));
 }
 
 /* ---- the life of a test ---- */
 
-bool sim_running(void)
-{
-	return host.running;
-}
-
-void sim_allow_violations(void)
-{
-	host.allow_violations = true;
-}
-
-void sim_allow_no_unload(void)
-{
-	host.allow_no_unload = true;
-}
-
 int sim_init(struct kunit *test)
 {
 	static u64 next_seed;
+	int err;
 
 	if (!next_seed) {
 		next_seed = seed ?: get_random_u32();
 		pr_info("# seed=%llu (module parameter of a run like this one)\n", next_seed);
 	}
-	memset(&host, 0, sizeof(host));
-	host.test = test;
-	INIT_LIST_HEAD(&host.gpadls);
-	INIT_LIST_HEAD(&host.delayed);
-	INIT_LIST_HEAD(&host.held);
-	host.log = vzalloc(array_size(SIM_MAX_LOG, sizeof(*host.log)));
-	if (!host.log)
-		return -ENOMEM;
 	/* Each case has its own sequence, whatever ran before it. */
-	sim_machine_init(next_seed + full_name_hash(NULL, test->name, strlen(test->name)));
-
+	err = sim_begin(next_seed + full_name_hash(NULL, test->name, strlen(test->name)));
+	if (err)
+		return err;
 	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
 	vmbus_deadlines.version = 5 * MSEC_PER_SEC;
 	vmbus_deadlines.offers = 5 * MSEC_PER_SEC;
@@ -320,15 +96,7 @@ int sim_init(struct kunit *test)
 
 int sim_start_max(struct kunit *test, u32 version, u32 max)
 {
-	int err;
-
-	/* One that did not stop, or should not have started, fails no other case. */
-	if (host.running)
-		return -EALREADY;
-	host.max_version = version;
-	err = vmbus_start(sim_ops(), max);
-	host.running = !err;
-	return err;
+	return sim_connect(version, max);
 }
 
 int sim_start(struct kunit *test, u32 version)
@@ -344,67 +112,15 @@ void sim_start_ok(struct kunit *test, u32 version)
 
 void sim_stop(struct kunit *test)
 {
-	u32 version;
-
-	if (!host.running)
-		return;
-	sim_lock();
-	version = host.version;
-	sim_unlock();
-	vmbus_stop();
-	host.running = false;
-	if (version >= SIM_V(3, 0) && !host.allow_no_unload)
-		KUNIT_EXPECT_TRUE_MSG(test, host.unloaded, "no UNLOAD reached the host");
-}
-
-void sim_forget_guest(void)
-{
-	u32 relid;
-
-	sim_lock();
-	for (relid = 1; relid < SIM_RELIDS; relid++) {
-		struct sim_chan *chan = host.chans[relid];
-
-		if (!chan)
-			continue;
-		sim_close_chan(chan);
-		chan->offered = false;
-		chan->rescinded = false;
-		chan->released = false;
-	}
-	sim_free_gpadls_of(0);
-	host.version = 0;
-	host.wants_offers = false;
-	sim_unlock();
-}
-
-static void free_list(struct list_head *list)
-{
-	struct sim_message *msg, *next;
-
-	list_for_each_entry_safe(msg, next, list, node)
-		kfree(msg);
+	KUNIT_EXPECT_TRUE_MSG(test, sim_disconnect(), "no UNLOAD reached the host");
 }
 
 void sim_exit(struct kunit *test)
 {
-	u32 relid;
-
 	if (!host.log)
 		return;
 	sim_stop(test);
-	sim_machine_exit();
+	sim_end();
 	if (!host.allow_violations)
 		KUNIT_EXPECT_EQ_MSG(test, host.violations, 0, "see \"the guest is wrong\"");
-	for (relid = 1; relid < SIM_RELIDS; relid++) {
-		if (!host.chans[relid])
-			continue;
-		sim_close_chan(host.chans[relid]);
-		kfree(host.chans[relid]);
-	}
-	sim_free_gpadls_of(0);
-	free_list(&host.delayed);
-	free_list(&host.held);
-	vfree(host.log);
-	host.log = NULL;
 }

@@ -10,7 +10,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define NR_EVENTS	(VMBUS_EV_RELEASE + 1)
+#define NR_EVENTS	(VMBUS_EV_REOFFER + 1)
 
 /* Names that fit into the table: R* are the states after a rescind. */
 enum {
@@ -22,6 +22,7 @@ enum {
 	ROPENING = VMBUS_CHAN_REVOKED_OPENING,
 	ROPEN = VMBUS_CHAN_REVOKED_OPEN,
 	RCLOSING = VMBUS_CHAN_REVOKED_CLOSING,
+	SUSPENDED = VMBUS_CHAN_SUSPENDED,
 	RELEASED = VMBUS_CHAN_RELEASED,
 };
 
@@ -37,46 +38,63 @@ static const struct state_case {
 	int closed;
 	int rescind;
 	int release;
+	int suspend;
+	int reoffer;
 } states[] = {
 	{
 		"offered", OFFERED, 2, .open = OPENING, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = -EINVAL, .closed = -EINVAL,
 		.rescind = REVOKED, .release = -EBUSY,
+		.suspend = SUSPENDED, .reoffer = -EINVAL,
 	}, {
 		"opening", OPENING, 1, .open = -EBUSY, .opened = OPEN,
 		.open_failed = OFFERED, .close = -EINVAL, .closed = -EINVAL,
 		.rescind = ROPENING, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
 	}, {
 		"open", OPEN, 3, .open = -EBUSY, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = CLOSING, .closed = -EINVAL,
 		.rescind = ROPEN, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
 	}, {
 		"closing", CLOSING, 2, .open = -EBUSY, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = -EINVAL, .closed = OFFERED,
 		.rescind = RCLOSING, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
 	}, {
 		"revoked", REVOKED, 2, .open = -ENODEV, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = -EINVAL, .closed = -EINVAL,
 		.rescind = -EALREADY, .release = RELEASED,
+		.suspend = SUSPENDED, .reoffer = -EINVAL,
 	}, {
 		/* The answer may have been on its way when the host changed its mind. */
 		"revoked while opening", ROPENING, 1, .open = -ENODEV, .opened = -ENODEV,
 		.open_failed = REVOKED, .close = -EINVAL, .closed = -EINVAL,
 		.rescind = -EALREADY, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
 	}, {
 		/* The VSC has rings until it closes. */
 		"revoked while open", ROPEN, 3, .open = -ENODEV, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = RCLOSING, .closed = -EINVAL,
 		.rescind = -EALREADY, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
 	}, {
 		"revoked while closing", RCLOSING, 2, .open = -ENODEV, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = -EINVAL, .closed = REVOKED,
 		.rescind = -EALREADY, .release = -EBUSY,
+		.suspend = -EBUSY, .reoffer = -EINVAL,
+	}, {
+		/* The host has forgotten it, so there is nothing to give back. */
+		"suspended", SUSPENDED, 2, .open = -ENODEV, .opened = -EINVAL,
+		.open_failed = -EINVAL, .close = -EINVAL, .closed = -EINVAL,
+		.rescind = -EALREADY, .release = RELEASED,
+		.suspend = -EALREADY, .reoffer = OFFERED,
 	}, {
 		/* The end: the relid may be another channel's. */
 		"released", RELEASED, 2, .open = -ENODEV, .opened = -EINVAL,
 		.open_failed = -EINVAL, .close = -EINVAL, .closed = -EINVAL,
 		.rescind = -EALREADY, .release = -EALREADY,
+		.suspend = -EALREADY, .reoffer = -EINVAL,
 	},
 };
 
@@ -97,6 +115,8 @@ static int wanted(const struct state_case *state, enum vmbus_chan_event event)
 		[VMBUS_EV_CLOSED] = state->closed,
 		[VMBUS_EV_RESCIND] = state->rescind,
 		[VMBUS_EV_RELEASE] = state->release,
+		[VMBUS_EV_SUSPEND] = state->suspend,
+		[VMBUS_EV_REOFFER] = state->reoffer,
 	};
 
 	return all[event];

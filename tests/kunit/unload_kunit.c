@@ -126,6 +126,66 @@ static void oldest_version_cannot_unload(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
 }
 
+static const struct linger_case {
+	const char *name;
+	u32 version;
+	u32 ms;			/* that the host goes on writing to pages */
+	bool legacy;		/* the interrupt page as well */
+	bool kexec;
+	bool ends;		/* before the guest gives up */
+} lingers[] = {
+	{ "not at all", NEWEST, 0, false, false, true },
+	{ "a moment", NEWEST, 30, false, false, true },
+	{ "a second", NEWEST, 1000, false, false, true },
+	{ "interrupt page", SIM_V(4, 1), 200, true, false, true },
+	{ "for long", NEWEST, LONG_MS, false, false, false },
+	{ "into the next kernel", NEWEST, 300, false, true, true },
+};
+
+static void describe_linger(const struct linger_case *linger, char *desc)
+{
+	strscpy(desc, linger->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(lingers, lingers, describe_linger);
+
+/* A confirmed UNLOAD, and yet the host writes to monitor pages: nobody else gets them. */
+static void host_writes_after_its_answer(struct kunit *test)
+{
+	const struct linger_case *linger = test->param_value;
+	struct sim_chan *chan = sim_new(test, 0, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+	ktime_t begun;
+
+	chan->monitored = !linger->legacy;
+	chan->monitor_id = 3;
+	chan->legacy = linger->legacy;
+	sim_linger(linger->ms);
+	vmbus_deadlines.unload = LONG_MS;
+	sim_start_ok(test, linger->version);
+	works(test, chan);
+	begun = ktime_get();
+	if (linger->kexec) {
+		sim_upcall_kexec();
+		KUNIT_EXPECT_FALSE(test, sim_lingers());
+		sim_linger(0);
+		sim_allow_no_unload();
+		sim_allow_violations();
+		vmbus_deadlines.unload = SHORT_MS;
+	}
+	sim_stop(test);
+	KUNIT_EXPECT_LT(test, since(begun), SLACK_MS);
+	KUNIT_EXPECT_EQ(test, sim_lingers(), !linger->ends);
+	if (linger->kexec)
+		return;
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "still writes to its pages"), !linger->ends);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), !linger->ends);
+	KUNIT_EXPECT_EQ(test, sim_violations(), 0);
+	sim_linger(0);
+	sim_start_ok(test, linger->version);
+	works(test, chan);
+}
+
 static void answer_comes_to_any_cpu(struct kunit *test)
 {
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
@@ -340,11 +400,14 @@ static const struct kexec_case {
 	enum sim_action action;
 	unsigned int unloads;
 	bool open;		/* a device is in use */
+	unsigned int cpu;	/* that gets the answer */
 } kexecs[] = {
 	{ "5.3", NEWEST, SIM_ANSWER, 1 },
 	{ "3.0", SIM_V(3, 0), SIM_ANSWER, 1 },
 	{ "2.4", OLDEST, SIM_ANSWER, 0 },
 	{ "device in use", NEWEST, SIM_ANSWER, 1, true },
+	{ "answer on another CPU", NEWEST, SIM_ANSWER, 1, true, 1 },
+	{ "answer on the last CPU", NEWEST, SIM_ANSWER, 1, false, 3 },
 	{ "no answer", NEWEST, SIM_DROP, 1 },
 	{ "host does not hear", NEWEST, SIM_IGNORE, 1 },
 };
@@ -376,6 +439,7 @@ static void kexec_ends_connection(struct kunit *test)
 	sim_start_ok(test, kexec->version);
 	if (kexec->open)
 		guest_open(test, guest, chan);
+	sim_message_cpu(kexec->cpu);
 	vmbus_deadlines.unload = kexec->action == SIM_ANSWER ? LONG_MS : SHORT_MS;
 	begun = ktime_get();
 	sim_upcall_kexec();
@@ -428,6 +492,7 @@ static struct kunit_case unload_cases[] = {
 	KUNIT_CASE_PARAM(stops, unloads_gen_params),
 	KUNIT_CASE(late_answer_is_not_for_the_next),
 	KUNIT_CASE(oldest_version_cannot_unload),
+	KUNIT_CASE_PARAM(host_writes_after_its_answer, lingers_gen_params),
 	KUNIT_CASE(answer_comes_to_any_cpu),
 	KUNIT_CASE(unasked_answer_ends_nothing),
 	KUNIT_CASE_PARAM(crashes_down, crashes_gen_params),

@@ -86,6 +86,33 @@ remove(struct hv_device *dev)
 	return (typeof(((struct hv_driver *)NULL)->remove(NULL)))0;
 }
 
+/* As VSCs do: the channel is closed for the time, and opened as by probe. */
+static int suspend(struct hv_device *dev)
+{
+	struct vsc *vsc = vsc_of(dev);
+
+	if (vsc->suspend_error)
+		return vsc->suspend_error;
+	if (!vsc->leaves_open)
+		vmbus_close(dev->channel);
+	atomic_inc(&vsc->suspends);
+	return 0;
+}
+
+static int resume(struct hv_device *dev)
+{
+	struct vsc *vsc = vsc_of(dev);
+	int err = 0;
+
+	if (vsc->opens)
+		err = open_channel(vsc, dev->channel);
+	if (!err && vsc->in_probe)
+		err = vsc->in_probe(vsc, dev);
+	if (!err)
+		atomic_inc(&vsc->resumes);
+	return err;
+}
+
 struct vsc *vsc_new(struct kunit *test, const char *name, const guid_t *type)
 {
 	struct vsc *vsc = kunit_kzalloc(test, sizeof(*vsc), GFP_KERNEL);
@@ -95,6 +122,8 @@ struct vsc *vsc_new(struct kunit *test, const char *name, const guid_t *type)
 	vsc->drv.id_table = vsc->ids;
 	vsc->drv.probe = probe;
 	vsc->drv.remove = remove;
+	vsc->drv.suspend = suspend;
+	vsc->drv.resume = resume;
 	vsc->ids[0].guid = type ? *type : sim_type_plain;
 	vsc->opens = true;
 	init_completion(&vsc->gate);

@@ -21,10 +21,12 @@
  * @ids: types that it serves
  * @opens: probe opens the channel, which is an error if it fails
  * @open_subs: sub-channels are opened when they are announced
- * @leaves_open: neither remove nor a failing probe closes it
+ * @leaves_open: neither remove, suspend nor a failing probe closes it
  * @deaf: no callback for sub-channels is set
  * @probe_error: what probe returns in the end, after it opened
- * @in_probe: called before probe returns; its result is probe's
+ * @in_probe: called before probe returns, and before resume does; its result is
+ *	theirs
+ * @suspend_error: what suspend returns, having done nothing; set any time
  * @hold_probe: probe waits for vsc_let_go() before it opens
  * @hold_remove: remove does
  * @hold_sub: the sub-channel callback does, before it opens
@@ -33,6 +35,8 @@
  * @probes: calls of probe
  * @bound: probes that succeeded, less removes
  * @removes: calls of remove
+ * @suspends: calls of suspend that succeeded
+ * @resumes: calls of resume that succeeded
  * @subs: sub-channels announced
  * @interrupts: of all its channels
  * @last_error: of the last open
@@ -48,6 +52,7 @@ struct vsc {
 	bool deaf;
 	int probe_error;
 	int (*in_probe)(struct vsc *vsc, struct hv_device *dev);
+	int suspend_error;
 	bool hold_probe;
 	bool hold_remove;
 	bool hold_sub;
@@ -56,6 +61,8 @@ struct vsc {
 	atomic_t probes;
 	atomic_t bound;
 	atomic_t removes;
+	atomic_t suspends;
+	atomic_t resumes;
 	atomic_t subs;
 	atomic_t interrupts;
 	int last_error;

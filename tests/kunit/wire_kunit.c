@@ -28,6 +28,8 @@ union wire {
 	struct vmbus_channel_relid_released released;
 	struct vmbus_channel_initiate_contact contact;
 	struct vmbus_channel_version_response version;
+	struct vmbus_channel_tl_connect_request tl_connect;
+	struct vmbus_tl_connect_result tl_result;
 	struct vmbus_channel_modifychannel modify;
 	struct vmbus_channel_modifychannel_response modify_response;
 	struct hv_message slot;
@@ -48,6 +50,8 @@ union sim {
 	struct sim_msg_torndown torndown;
 	struct sim_msg_contact contact;
 	struct sim_msg_version version;
+	struct sim_msg_tl_connect tl_connect;
+	struct sim_msg_tl_result tl_result;
 	struct sim_msg_modify modify;
 	struct sim_msg_modify_result modify_result;
 	struct sim_slot slot;
@@ -212,6 +216,20 @@ static void modify(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, wire->modify_response.status, sim.modify_result.status);
 }
 
+static void socket_connections(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, sizeof(wire->tl_connect), sizeof(sim.tl_connect));
+	KUNIT_EXPECT_PTR_EQ(test, (u8 *)&wire->tl_connect.guest_endpoint_id,
+			    &sim.tl_connect.endpoint[0]);
+	KUNIT_EXPECT_PTR_EQ(test, (u8 *)&wire->tl_connect.host_service_id,
+			    &sim.tl_connect.service[0]);
+
+	KUNIT_EXPECT_EQ(test, sizeof(wire->tl_result), sizeof(sim.tl_result));
+	KUNIT_EXPECT_PTR_EQ(test, (u8 *)&wire->tl_result.endpoint_id, &sim.tl_result.endpoint[0]);
+	KUNIT_EXPECT_PTR_EQ(test, (u8 *)&wire->tl_result.service_id, &sim.tl_result.service[0]);
+	KUNIT_EXPECT_EQ(test, (u32)wire->tl_result.status, sim.tl_result.status);
+}
+
 static void message_types(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, CHANNELMSG_OFFERCHANNEL, SIM_OFFER);
@@ -310,18 +328,18 @@ static void packets(struct kunit *test)
 
 static void monitor_page(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_page), 4096);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, trigger_state), 0);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, trigger_group), 8);
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_trigger_group), 8);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_trigger_group, armed), 4);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, next_check_time), 64);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, latency), 576);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, latency[1][0]), 640);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, parameter), 1088);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_page, parameter[1][0]), 1344);
-	KUNIT_EXPECT_EQ(test, sizeof(struct vmbus_monitor_parameter), 8);
-	KUNIT_EXPECT_EQ(test, offsetof(struct vmbus_monitor_parameter, flag_number), 4);
+	KUNIT_EXPECT_EQ(test, sizeof(struct hv_monitor_page), 4096);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, trigger_state), 0);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, trigger_group), 8);
+	KUNIT_EXPECT_EQ(test, sizeof(union hv_monitor_trigger_group), 8);
+	KUNIT_EXPECT_EQ(test, offsetof(union hv_monitor_trigger_group, armed), 4);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, next_checktime), 64);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, latency), 576);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, latency[1][0]), 640);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, parameter), 1088);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_page, parameter[1][0]), 1344);
+	KUNIT_EXPECT_EQ(test, sizeof(struct hv_monitor_parameter), 8);
+	KUNIT_EXPECT_EQ(test, offsetof(struct hv_monitor_parameter, flagnumber), 4);
 }
 
 /* Integration components: what vmbus_prep_negotiate_resp() reads and writes. */
@@ -351,6 +369,7 @@ static struct kunit_case wire_cases[] = {
 	KUNIT_CASE(gpadl_answers),
 	KUNIT_CASE(contact_and_version),
 	KUNIT_CASE(modify),
+	KUNIT_CASE(socket_connections),
 	KUNIT_CASE(message_types),
 	KUNIT_CASE(numbers),
 	KUNIT_CASE(ring_header),

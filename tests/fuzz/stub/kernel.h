@@ -94,6 +94,10 @@ struct mutex {
 	bool held;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct kref {
 	int count;
 };
@@ -135,11 +139,16 @@ struct reciprocal_value {
 	u32 m;
 };
 
+struct bin_attribute {
+	size_t size;
+};
+
 struct attribute_group;
 struct bus_type;
 struct module;
 struct pci_dev;
 struct resource;
+struct vm_area_struct;
 struct workqueue_struct;
 
 /* A page of the memory that memory.c has. */
@@ -185,7 +194,8 @@ struct page {
 #define EXPORT_SYMBOL(name)	extern int fuzz_export
 #define EXPORT_SYMBOL_GPL(name)	extern int fuzz_export
 #define DECLARE_PER_CPU(type, name)	extern type name
-#define DECLARE_STATIC_CALL(name, func)	extern int fuzz_static_call
+#define DECLARE_STATIC_CALL(name, func)	extern __typeof__(func) name
+#define static_call(name)	name
 
 static inline void *ERR_PTR(long err)
 {

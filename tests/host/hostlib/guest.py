@@ -17,6 +17,7 @@ from .machine import QEMU, QUIET, Machine, end, spawn
 BOOT_TIMEOUT = 180
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
+MACHINE = "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off"
 # What no guest may say, whatever a test is about.
 BAD = re.compile(
     r"Kernel panic|\bBUG:|\bWARNING:|KASAN|UBSAN|Oops:|general protection fault|possible (recursive|circular) locking|"
@@ -31,13 +32,16 @@ class Setup:
 
     kernel: str = "6.1"
     modules: tuple[str, ...] = ("hv_balloon", "hv_utils")
-    # What Environment.boot() adds: "test-modules" (of tests/guest), "stock" (the distribution's driver as /m/stock.ko),
-    # "kexec" (the program, the kernel, and an image for its next life).
+    # What Environment.boot() adds: "vscs" (all of the kernel's modules that need hv_vmbus), "test-modules" (of
+    # tests/guest), "stock" (the distribution's driver as /m/stock.ko), "kexec" (the program, the kernel, and an image
+    # for its next life).
     extras: tuple[str, ...] = ()
     extra_modules: tuple[Path, ...] = ()
     files: tuple[tuple[str, Path], ...] = ()
     append: str = ""
     qemu: tuple[str, ...] = ()
+    # More options of -machine, such as "hpet=off,pit=off".
+    machine: str = ""
     smp: int = 2
     memory: int = 512
     reboots: bool = False
@@ -102,9 +106,17 @@ class Guest:
         if self.loaded(name):
             self.sh(f"rmmod {name}")
 
-    def dmesg(self) -> str:
-        """The guest's kernel log."""
-        return self.sh("dmesg")
+    def dmesg(self, pattern: str = "") -> str:
+        """The guest's kernel log, or its lines that match. All of it takes seconds to come."""
+        return self.sh(f"dmesg | grep -E '{pattern}' || true")
+
+    def log_mark(self) -> int:
+        """The present end of the kernel log."""
+        return int(self.sh("dmesg | wc -l"))
+
+    def log_since(self, mark: int) -> str:
+        """The kernel log from mark on."""
+        return self.sh(f"dmesg | tail -n +{mark + 1}")
 
     # -- the host's side --
 
@@ -211,7 +223,7 @@ def _common(setup: Setup, initrd: str, kernel: Kernel, console: str) -> list[str
     append = (f"console=ttyS0 panic=-1 oops=panic sysctl.kernel.watchdog_thresh=60 "
               f"rcupdate.rcu_cpu_stall_timeout=120 {QUIET} {setup.append}")
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-smp", str(setup.smp), "-m",
-            str(setup.memory), "-kernel", str(kernel.vmlinuz.resolve()), "-initrd", initrd, "-append", append.strip(),
+            str(setup.memory), "-kernel", str(kernel.image.resolve()), "-initrd", initrd, "-append", append.strip(),
             "-serial", f"file:{console}"]
     return argv + ([] if setup.reboots else ["-no-reboot"]) + list(setup.qemu)
 
@@ -223,7 +235,7 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
     run = machine.new_run()
     order = _image(setup, kernel, driver, run / "initrd")
     argv = _common(setup, "initrd", kernel, "console") + [
-        "-machine", "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off", "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
+        "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
         "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
         "-chardev", "pipe,id=monitor,path=/dev/hv-monitor", "-mon", "chardev=monitor,mode=control",
         "-trace", "vmbus*", "-trace", "hv_balloon*", "-D", "trace",

@@ -79,7 +79,7 @@ class Machine:
         argv = [
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", str(self.memory),
             "-smp", str(self.smp), "-machine", "q35", "-cpu", "max,+svm,+npt",
-            "-kernel", str(kernel.vmlinuz), "-initrd", str(initrd),
+            "-kernel", str(kernel.image), "-initrd", str(initrd),
             "-append", f"console=ttyS0 panic=-1 nowatchdog {QUIET}",
             "-serial", f"file:{self.dir}/l1.console",
             "-fsdev", "local,id=host,path=/,security_model=none,multidevs=remap,readonly=on",

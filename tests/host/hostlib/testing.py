@@ -55,7 +55,7 @@ def note(text: str) -> None:
     print("".join(f"# {line}\n" for line in text.splitlines()), end="", flush=True)
 
 
-def case(setup: Setup | None = Setup(), kernels: tuple[str, ...] = ("6.1", "6.12"),
+def case(setup: Setup | None = Setup(extras=("vscs",)), kernels: tuple[str, ...] = ("6.1", "6.12"),
          drivers: tuple[str, ...] = (OURS, STOCK), fresh: bool = False, beside: bool = False) -> Callable:
     """Declare a test case. With setup=None the function gets the Environment and boots what it likes.
 
@@ -111,7 +111,9 @@ class Environment:
 
     def _with_extras(self, want: Setup, which: str) -> Setup:
         kernel = Kernel.get(self.kernel)
-        modules, files = list(want.extra_modules), list(want.files)
+        modules, files, names = list(want.extra_modules), list(want.files), list(want.modules)
+        if "vscs" in want.extras:
+            names += kernel.users("hv_vmbus")
         if "test-modules" in want.extras:
             modules += self.test_modules("tests/guest", which)
         if "stock" in want.extras:
@@ -124,7 +126,8 @@ class Environment:
             l2_image(needs | {"hv_vmbus": self.driver_file(which)}, {}, inner)
             files += [("sbin/kexec", KEXEC), ("boot/vmlinuz", kernel.vmlinuz), ("boot/initrd", inner)]
             files += [(str(path).lstrip("/"), path) for path in libraries(KEXEC)]
-        return dataclasses.replace(want, kernel=self.kernel, extra_modules=tuple(modules), files=tuple(files))
+        return dataclasses.replace(want, kernel=self.kernel, modules=tuple(names), extra_modules=tuple(modules),
+                                   files=tuple(files))
 
     def boot(self, want: Setup, which: str = "") -> Guest:
         """Boot a guest in place of the present one."""

@@ -2,7 +2,7 @@
 /*
  * What the files of the simulated host share. sim_machine.c is the hypervisor:
  * processors, slots, posts. sim_host.c is the VMBus host. sim_ring.c is its side
- * of the rings and the devices.
+ * of the rings and the devices. sim.c has the state of all.
  */
 #ifndef _SIM_INTERNAL_H
 #define _SIM_INTERNAL_H
@@ -55,17 +55,25 @@ struct sim_logged {
 
 /* The host. Protected by sim_model, but for what tests set before it runs. */
 struct sim_state {
-	struct kunit *test;
 	u32 max_version;
 	u32 version;		/* agreed; 0: not connected */
 	u32 connection_id;
 	u32 version_len;
+	bool offers_unasked, offers_again;
+	bool keeps_handles;
+	u32 linger_ms;
+	bool lingers;
+	unsigned long linger_end;	/* jiffies */
+	void *lingers_at[3];	/* pages that were the connection's */
 	bool contacted, wants_offers, unloaded;
 	bool watches;		/* a channel has a monitor id */
 	unsigned long *send_flags;	/* second half of the interrupt page; before 5.0 */
 	struct sim_monitor_page *monitor;	/* guest to host */
+	struct sim_monitor_page *monitor_out;	/* host to guest */
 	u32 unloaded_version;
 	unsigned int triggers[SIM_RELIDS];
+	bool (*connect)(const guid_t *endpoint, const guid_t *service);
+	const struct sim_vsp *socket_vsp;	/* NULL: connections are refused */
 	bool running;
 	bool allow_violations, allow_no_unload;
 	unsigned int violations;
@@ -96,10 +104,9 @@ bool sim_vp_up(u32 vp, unsigned int *cpu);
 void sim_count_sent(u32 type);
 bool sim_is_visible(u64 pfn);
 
-/* sim_test.c */
+/* sim.c */
 extern struct sim_state host;
 extern struct mutex sim_model;	/* struct sim_state, channels, rings */
-void sim_violation(const char *format, ...) __printf(1, 2);
 
 /* sim_chan.c */
 void sim_close_chan(struct sim_chan *chan);

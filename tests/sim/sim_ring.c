@@ -373,3 +373,19 @@ static void opener(struct sim_chan *chan)
 }
 
 const struct sim_vsp sim_opener = { .signalled = opener, .closed = drop_pending };
+
+/* As disks and networks: a sub-channel is there for as long as its primary is open. */
+static void take_subs_back(struct sim_chan *chan)
+{
+	u32 relid;
+
+	drop_pending(chan);
+	for (relid = 1; !chan->keeps_subs && relid < SIM_RELIDS; relid++) {
+		struct sim_chan *sub = sim_chan_locked(relid);
+
+		if (sub && sub->sub && guid_equal(&sub->instance, &chan->instance))
+			sim_rescind_alone_locked(sub);
+	}
+}
+
+const struct sim_vsp sim_storage = { .signalled = opener, .closed = take_subs_back };

@@ -74,6 +74,9 @@ static struct {
 	unsigned long *signalled;	/* relids */
 	bool shared_event;
 	atomic_t signals[SIM_RELIDS];
+	bool deaf;
+	u32 refused_relid;
+	atomic_t refuse, refused;	/* signals */
 	unsigned int sent[SIM_NR_TYPES];
 	unsigned long *visible;
 	unsigned long nr_visible;
@@ -218,7 +221,7 @@ bool sim_vp_up(u32 vp, unsigned int *cpu)
 	       READ_ONCE(per_cpu(vps, *cpu).up);
 }
 
-static bool all_fetched(void)
+bool sim_all_fetched(void)
 {
 	unsigned long flags;
 	bool fetched = true;
@@ -250,18 +253,6 @@ unsigned int sim_queued(void)
 	}
 	spin_unlock_irqrestore(&machine.lock, flags);
 	return count;
-}
-
-void sim_drain(struct kunit *test)
-{
-	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
-	unsigned int cpu;
-
-	/* A message is fetched after the one before it was handled. */
-	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
-	for_each_online_cpu(cpu)
-		sim_send_raw(cpu, SYNIC_VMBUS, sizeof(marker), &marker, sizeof(marker));
-	KUNIT_ASSERT_TRUE(test, sim_wait(all_fetched()));
 }
 
 /* ---- struct vmbus_host_ops ---- */
@@ -320,6 +311,22 @@ static void synic_down(unsigned int cpu)
 	spin_unlock_irqrestore(&machine.lock, flags);
 }
 
+static void synic_suspend(unsigned int cpu)
+{
+	if (!irqs_disabled() || !per_cpu(vps, cpu).up)
+		sim_violation("CPU %u is suspended with interrupts on, or is off", cpu);
+	synic_down(cpu);
+}
+
+static void synic_resume(unsigned int cpu)
+{
+	struct vmbus_synic same;
+
+	if (!irqs_disabled() || per_cpu(vps, cpu).up)
+		sim_violation("CPU %u is resumed with interrupts on, or is on", cpu);
+	synic_up(cpu, &same);
+}
+
 static int post_fault(u32 connection_id, u32 type)
 {
 	lockdep_assert_held(&machine.lock);
@@ -348,6 +355,8 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		sim_violation("post of %zu bytes", len);
 		return -EIO;
 	}
+	if (machine.deaf)
+		return 0;
 	spin_lock_irqsave(&machine.lock, flags);
 	err = post_fault(connection_id, header->type);
 	if (!err) {
@@ -369,21 +378,45 @@ void sim_count_signal(u32 relid)
 	sim_signal_again(relid);
 }
 
-static void signal_event(u64 connection_id)
+static int signal_event(u64 connection_id)
 {
 	u32 relid = connection_id & 0xfff;
 
+	if (machine.deaf)
+		return 0;
+	if ((!machine.refused_relid || machine.refused_relid == relid) &&
+	    atomic_dec_if_positive(&machine.refuse) >= 0) {
+		atomic_inc(&machine.refused);
+		return -EIO;
+	}
 	if (connection_id == EVENT_CONNECTION) {
 		WRITE_ONCE(machine.shared_event, true);
 		wake_up(&machine.wake);
-		return;
+		return 0;
 	}
 	/* The ids that offers carry: relid | sint << 12. */
 	if (connection_id >> 12 != SIM_SINT || !relid || relid >= SIM_RELIDS) {
 		sim_violation("signal of connection 0x%llx", connection_id);
-		return;
+		return -EIO;
 	}
 	sim_count_signal(relid);
+	return 0;
+}
+
+void sim_deaf(bool deaf)
+{
+	machine.deaf = deaf;
+}
+
+void sim_refuse_signals(u32 relid, unsigned int times)
+{
+	machine.refused_relid = relid;
+	atomic_set(&machine.refuse, times);
+}
+
+unsigned int sim_refused_signals(void)
+{
+	return atomic_read(&machine.refused);
 }
 
 unsigned int sim_signals(const struct sim_chan *chan)
@@ -455,6 +488,8 @@ const struct vmbus_host_ops *sim_ops(void)
 		.detach = detach,
 		.synic_up = synic_up,
 		.synic_down = synic_down,
+		.synic_suspend = synic_suspend,
+		.synic_resume = synic_resume,
 		.post_message = post_message,
 		.signal_event = signal_event,
 		.message_done = message_done,

@@ -168,12 +168,43 @@ static bool is(const struct sim_rule *rule, enum sim_action action)
 
 bool sim_looks_at_pages(void)
 {
-	return READ_ONCE(host.watches) && READ_ONCE(host.version);
+	return READ_ONCE(host.lingers) || (READ_ONCE(host.watches) && READ_ONCE(host.version));
+}
+
+/* Late writes, to pages that must still be there for them. */
+static void linger(void)
+{
+	unsigned int i;
+
+	WRITE_ONCE(host.lingers, time_before(jiffies, host.linger_end));
+	for (i = 0; host.lingers && i < ARRAY_SIZE(host.lingers_at); i++) {
+		if (!host.lingers_at[i])
+			continue;
+		if (!page_count(virt_to_page(host.lingers_at[i]))) {
+			sim_violation("page %u of the connection was freed under a host that writes to it",
+				      i);
+			WRITE_ONCE(host.lingers, false);
+			return;
+		}
+		clear_bit(8 * sizeof(u64) + i, host.lingers_at[i]);
+	}
+}
+
+static void begin_to_linger(void)
+{
+	if (!host.linger_ms)
+		return;
+	host.lingers_at[0] = host.monitor;
+	host.lingers_at[1] = host.monitor_out;
+	host.lingers_at[2] = host.send_flags;
+	host.linger_end = jiffies + msecs_to_jiffies(host.linger_ms);
+	WRITE_ONCE(host.lingers, true);
 }
 
 static void keep_pages(const struct sim_msg_contact *msg)
 {
 	host.monitor = phys_to_virt(msg->monitor_page[1]);
+	host.monitor_out = phys_to_virt(msg->monitor_page[0]);
 	host.send_flags = NULL;
 	if (msg->version < SIM_V(5, 0))
 		host.send_flags = phys_to_virt(msg->target) + PAGE_SIZE / 2;
@@ -185,6 +216,8 @@ void sim_look_at_pages(void)
 	u32 relid;
 
 	lockdep_assert_held(&sim_model);
+	if (host.lingers)
+		linger();
 	for (relid = 1; host.version && relid < SIM_RELIDS; relid++) {
 		chan = host.chans[relid];
 		if (!chan)
@@ -242,6 +275,33 @@ static void check_contact(const struct sim_post *post, const struct sim_msg_cont
 			      msg->monitor_page[1]);
 }
 
+static void offer_all(void)
+{
+	u32 relid;
+
+	for (relid = 1; relid < SIM_RELIDS; relid++)
+		if (host.chans[relid] && !host.chans[relid]->sub)
+			sim_offer_locked(host.chans[relid]);
+	for (relid = 1; relid < SIM_RELIDS; relid++)
+		if (host.chans[relid] && host.chans[relid]->sub)
+			sim_offer_locked(host.chans[relid]);
+}
+
+/* It is not known what the guest had before, so it gets all of it, and the end. */
+static void offer_unasked(void)
+{
+	struct sim_header end = { .type = SIM_ALL_OFFERS };
+	u32 relid;
+
+	host.wants_offers = true;
+	offer_all();
+	host.wants_offers = false;
+	for (relid = 1; host.offers_again && relid < SIM_RELIDS; relid++)
+		if (host.chans[relid])
+			host.chans[relid]->offered = false;
+	sim_send(&end, sizeof(end));
+}
+
 static void handle_contact(const struct sim_post *post)
 {
 	const struct sim_msg_contact *msg = (const void *)post->payload;
@@ -258,7 +318,8 @@ static void handle_contact(const struct sim_post *post)
 	check_contact(post, msg);
 	if (host.version) {
 		forget_guest();
-		sim_free_gpadls_of(0);
+		if (!host.keeps_handles)
+			sim_free_gpadls_of(0);
 	}
 	host.unloaded = false;
 	rule = match_rule(SIM_CONTACT, NULL);
@@ -286,13 +347,14 @@ static void handle_contact(const struct sim_post *post)
 		keep_pages(msg);
 	}
 	answer(rule, &reply, host.version_len ?: len, &reply.connection_id);
+	if (host.version && host.offers_unasked)
+		offer_unasked();
 }
 
 static void handle_request_offers(const struct sim_post *post)
 {
 	struct sim_header reply = { .type = SIM_ALL_OFFERS };
 	const struct sim_rule *rule;
-	u32 relid;
 
 	if (post->len != sizeof(struct sim_header) || host.wants_offers)
 		sim_violation("REQUESTOFFERS of %u bytes, or again", post->len);
@@ -300,12 +362,7 @@ static void handle_request_offers(const struct sim_post *post)
 	rule = match_rule(SIM_REQUEST_OFFERS, NULL);
 	if (is(rule, SIM_IGNORE))
 		return;
-	for (relid = 1; relid < SIM_RELIDS; relid++)
-		if (host.chans[relid] && !host.chans[relid]->sub)
-			sim_offer_locked(host.chans[relid]);
-	for (relid = 1; relid < SIM_RELIDS; relid++)
-		if (host.chans[relid] && host.chans[relid]->sub)
-			sim_offer_locked(host.chans[relid]);
+	offer_all();
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
 }
 
@@ -561,6 +618,37 @@ static void handle_released(const struct sim_post *post)
 	sim_free_gpadls_of(chan->relid);
 }
 
+static void handle_tl_connect(const struct sim_post *post)
+{
+	const struct sim_msg_tl_connect *msg = (const void *)post->payload;
+	struct sim_msg_tl_result reply = {
+		.header.type = SIM_TL_RESULT,
+		.status = STATUS_FAILED,
+	};
+	guid_t endpoint, service;
+
+	if (post->len != sizeof(*msg) || host.version < SIM_V(4, 0)) {
+		sim_violation("TL_CONNECT_REQUEST of %u bytes at version 0x%x", post->len,
+			      host.version);
+		return;
+	}
+	if (is(match_rule(SIM_TL_CONNECT, NULL), SIM_IGNORE))
+		return;
+	memcpy(&endpoint, msg->endpoint, sizeof(endpoint));
+	memcpy(&service, msg->service, sizeof(service));
+	if (host.connect) {
+		if (host.connect(&endpoint, &service))
+			return;
+	} else if (host.socket_vsp) {
+		sim_offer_locked(sim_new_socket_locked(&service, &endpoint, host.socket_vsp));
+		return;
+	}
+	memcpy(reply.endpoint, msg->endpoint, sizeof(reply.endpoint));
+	memcpy(reply.service, msg->service, sizeof(reply.service));
+	if (host.version >= SIM_V(4, 1))
+		sim_send(&reply, sizeof(reply));
+}
+
 static void handle_unload(const struct sim_post *post)
 {
 	struct sim_header reply = { .type = SIM_UNLOAD_RESPONSE };
@@ -574,6 +662,7 @@ static void handle_unload(const struct sim_post *post)
 		sim_free_gpadls_of(0);
 	host.unloaded_version = host.version;
 	host.unloaded = true;
+	begin_to_linger();
 	forget_guest();
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
 }
@@ -592,6 +681,7 @@ static const struct {
 	[SIM_MODIFY] = { handle_modify },
 	[SIM_RELID_RELEASED] = { handle_released },
 	[SIM_UNLOAD] = { handle_unload },
+	[SIM_TL_CONNECT] = { handle_tl_connect },
 };
 
 void sim_handle_post(const struct sim_post *post)

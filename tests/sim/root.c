@@ -10,7 +10,7 @@
 
 int vmbus_root_init(void)
 {
-	struct device *root = root_device_register("vmbus_kunit");
+	struct device *root = root_device_register("vmbus_sim");
 
 	if (IS_ERR(root))
 		return PTR_ERR(root);

@@ -76,6 +76,7 @@ struct sim_msg_offer {
 } __packed;
 
 #define SIM_OFFER_HVSOCK	0x2000	/* flags: a socket's connection */
+#define SIM_OFFER_FROM_HOST	4	/* user_defined: the host has made it */
 
 /* RESCIND, CLOSE, RELID_RELEASED */
 struct sim_msg_relid {
@@ -158,11 +159,26 @@ struct sim_msg_modify_result {
 	u32 status;
 } __packed;
 
+struct sim_msg_tl_connect {
+	struct sim_header header;
+	u8 endpoint[16];	/* in the guest */
+	u8 service[16];		/* of the host */
+} __packed;
+
+struct sim_msg_tl_result {
+	struct sim_header header;
+	u8 endpoint[16];
+	u8 service[16];
+	u32 status;
+} __packed;
+
 static_assert(sizeof(struct sim_slot) == 256);
 static_assert(sizeof(struct sim_msg_offer) == 196);
 static_assert(sizeof(struct sim_msg_open) == 148);
 static_assert(sizeof(struct sim_msg_contact) == 40);
 static_assert(sizeof(struct sim_msg_version) == 16);
+static_assert(sizeof(struct sim_msg_tl_connect) == 40);
+static_assert(sizeof(struct sim_msg_tl_result) == 44);
 
 /* The header page of a ring. */
 struct sim_ring_header {

@@ -8,7 +8,10 @@
  * a rule says otherwise. Messages and events reach the driver through its
  * interrupt entry, in hard interrupt context on the CPU they are for.
  *
- * What the guest does wrong is recorded; sim_stop() fails the test for it.
+ * What the guest does wrong is recorded; sim_exit() fails the test for it.
+ *
+ * Functions that take a struct kunit are for KUnit cases. Those of them that
+ * assert are in tests/kunit/sim_test.c; the others take NULL as well.
  *
  * Locks: sim_lock() is the model's mutex: tests take it to look at or change
  * channels and rings; hooks and VSPs run with it held. Functions named *_locked
@@ -56,6 +59,7 @@ extern const struct sim_vsp sim_complete;	/* a completion for each packet that a
 extern const struct sim_vsp sim_sink;		/* reads everything, answers nothing */
 extern const struct sim_vsp sim_source;		/* writes source_left packets as room comes */
 extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-channels */
+extern const struct sim_vsp sim_storage;	/* the same; closed, it rescinds them */
 
 /**
  * struct sim_chan - the host's idea of a channel
@@ -64,6 +68,8 @@ extern const struct sim_vsp sim_opener;		/* a packet with a u32: so many sub-cha
  * device (sim_type_*); @user is the test's.
  * @unwelcome: no guest can take it, so it is right to give its relid back
  *	although it is not rescinded
+ * @withheld: it is not offered, whatever happens
+ * @keeps_subs: sim_storage: the sub-channels stay when it is closed
  */
 struct sim_chan {
 	u32 relid;
@@ -71,10 +77,13 @@ struct sim_chan {
 	guid_t instance;
 	u16 sub;
 	u16 flags;
+	bool from_host;		/* a socket's connection that the host has made */
 	bool monitored;
 	u8 monitor_id;
 	bool legacy;		/* no interrupt of its own: signalled by connection 2 */
 	bool unwelcome;
+	bool withheld;
+	bool keeps_subs;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -154,6 +163,20 @@ const void *sim_versions_gen_params(const void *prev, char *desc);
 /* Those before 5.0: messages on connection 1, an interrupt page. */
 const void *sim_old_versions_gen_params(const void *prev, char *desc);
 
+/* ---- its life, without KUnit ---- */
+
+/*
+ * A fresh host that offers nothing yet and refuses a quarter of posts. Return: 0
+ * or -ENOMEM.
+ */
+int sim_begin(u64 seed);
+/* After sim_disconnect(): what sim_begin() made is gone, its counts can be read. */
+void sim_end(void);
+/* vmbus_start() with a host that speaks up to @version, a guest up to @max; the errno. */
+int sim_connect(u32 version, u32 max);
+/* vmbus_stop(), if it runs. Return: the host was told in the way of its version. */
+bool sim_disconnect(void);
+
 /* ---- the life of a test ---- */
 
 /*
@@ -174,6 +197,8 @@ void sim_start_ok(struct kunit *test, u32 version);
 void sim_stop(struct kunit *test);
 /* The driver runs now. */
 bool sim_running(void);
+/* The versions that the host speaks from now on. */
+void sim_set_version(u32 version);
 /* While it does not: the host knows of no guest, however the last one went. */
 void sim_forget_guest(void);
 
@@ -182,6 +207,8 @@ void sim_allow_violations(void);	/* the guest is provoked to break the protocol 
 void sim_allow_no_unload(void);		/* the UNLOAD is not expected */
 
 u32 sim_random(u32 below);		/* from the seed, any context */
+/* The guest broke the protocol: counted, and a line in the log. Any context. */
+void sim_violation(const char *format, ...) __printf(1, 2);
 unsigned int sim_violations(void);
 
 /* ---- channels ---- */
@@ -195,11 +222,25 @@ struct sim_chan *sim_add_relid(struct kunit *test, u32 relid, const guid_t *type
 			       const struct sim_vsp *vsp);
 struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary, u16 index,
 			     const struct sim_vsp *vsp);
+/* The host takes sockets' connections with such channels; NULL, as at first: refuses them. */
+void sim_listen(const struct sim_vsp *vsp);
+/*
+ * The same by a function, in the host's thread with the model locked: @endpoint
+ * of the guest asks for @service. It returns whether it has dealt with it, be it
+ * by silence; else the request is refused.
+ */
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service));
+/* A connection that the host makes to a @service of the guest. */
+struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
+				const struct sim_vsp *vsp);
 /* Prepare without offering; sim_offer() when it is ready. */
 struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 			 const struct sim_vsp *vsp);
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp);
+/* Of a connection that the guest has asked for. */
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       const struct sim_vsp *vsp);
 void sim_offer(struct sim_chan *chan);
 void sim_offer_locked(struct sim_chan *chan);
 void sim_rescind(struct sim_chan *chan);
@@ -209,6 +250,11 @@ void sim_rescind_alone_locked(struct sim_chan *chan);
 /* Offers a released channel's device again, under the same relid. */
 void sim_reoffer(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
+/* While no guest is connected: offered to the next, whatever was before, or not. */
+void sim_return(struct sim_chan *chan);
+void sim_withhold(struct sim_chan *chan);
+/* The same, under another relid, which is free or that of a channel that is gone. */
+void sim_move(struct sim_chan *chan, u32 relid);
 
 /* The driver's channel, waited for; the test fails if it never comes. */
 struct vmbus_channel *sim_guest_channel(struct kunit *test, struct sim_chan *chan);
@@ -223,6 +269,23 @@ unsigned int sim_release_held(void);	/* how many answers left */
 void sim_busy(unsigned int percent);	/* of posts refused with -EAGAIN; 25 at first */
 /* The next @times (0: all) posts of @type (0: any) fail: -EAGAIN, -ENOTCONN, -EIO. */
 void sim_fail_posts(u32 type, int err, unsigned int times);
+/*
+ * As one that was saved and restored: all channels are offered right behind
+ * VERSION_RESPONSE, and @again when the guest asks for them.
+ */
+void sim_offer_unasked(bool again);
+void sim_deaf(bool deaf);	/* what the guest posts and signals is lost */
+/* At a new contact the host goes on knowing handles whose description was not complete. */
+void sim_keep_handles(bool keep);
+/*
+ * The host goes on for @ms after it has confirmed the UNLOAD: it clears bits in
+ * the pages of the connection, and finds out if they are not the guest's any more.
+ */
+void sim_linger(u32 ms);
+bool sim_lingers(void);
+/* The next @times signals for @relid (0: any) fail; so many have since the test began. */
+void sim_refuse_signals(u32 relid, unsigned int times);
+unsigned int sim_refused_signals(void);
 void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.0 */
 void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
 void sim_message_cpu(unsigned int cpu);	/* where messages are delivered; 0 at first */
@@ -254,6 +317,8 @@ u32 sim_held_message(void *payload, u32 size);
 void sim_undo_unload(void);
 /* All that was sent has been fetched and handled by the driver. */
 void sim_drain(struct kunit *test);
+/* All that was sent has been fetched, apart from CPUs that are off. */
+bool sim_all_fetched(void);
 /* Messages that the driver has not fetched, also for CPUs that are off. */
 unsigned int sim_queued(void);
 /* Sets the event flag and interrupts the CPU, whatever the state. */

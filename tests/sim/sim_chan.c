@@ -89,6 +89,16 @@ struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 	return chan;
 }
 
+struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
+				       const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = new_chan(0, service, vsp);
+
+	chan->instance = *endpoint;
+	chan->flags = SIM_OFFER_HVSOCK;
+	return chan;
+}
+
 void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 {
 	memset(msg, 0, sizeof(*msg));
@@ -96,6 +106,7 @@ void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 	memcpy(msg->type, &chan->type, 16);
 	memcpy(msg->instance, &chan->instance, 16);
 	msg->flags = chan->flags;
+	msg->user_defined[SIM_OFFER_FROM_HOST] = chan->from_host;
 	msg->sub_channel = chan->sub;
 	msg->relid = chan->relid;
 	msg->monitor_allocated = chan->monitored;
@@ -116,7 +127,7 @@ void sim_send_offer(const struct sim_chan *chan)
 void sim_offer_locked(struct sim_chan *chan)
 {
 	lockdep_assert_held(&sim_model);
-	if (!host.wants_offers || chan->offered)
+	if (!host.wants_offers || chan->offered || chan->withheld)
 		return;
 	chan->offered = true;
 	host.watches |= chan->monitored;
@@ -154,6 +165,31 @@ struct sim_chan *sim_add_sub(struct kunit *test, const struct sim_chan *primary,
 	sim_offer_locked(chan);
 	sim_unlock();
 	return chan;
+}
+
+struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *service,
+				const struct sim_vsp *vsp)
+{
+	struct sim_chan *chan = sim_new(test, relid, service, vsp);
+
+	chan->flags = SIM_OFFER_HVSOCK;
+	chan->from_host = true;
+	sim_offer(chan);
+	return chan;
+}
+
+void sim_listen(const struct sim_vsp *vsp)
+{
+	sim_lock();
+	host.socket_vsp = vsp;
+	sim_unlock();
+}
+
+void sim_on_connect(bool (*connect)(const guid_t *endpoint, const guid_t *service))
+{
+	sim_lock();
+	host.connect = connect;
+	sim_unlock();
 }
 
 void sim_close_chan(struct sim_chan *chan)
@@ -213,6 +249,39 @@ void sim_rescind(struct sim_chan *chan)
 {
 	sim_lock();
 	sim_rescind_locked(chan);
+	sim_unlock();
+}
+
+void sim_return(struct sim_chan *chan)
+{
+	sim_lock();
+	WARN_ON(host.version);
+	chan->offered = false;
+	chan->rescinded = false;
+	chan->released = false;
+	chan->withheld = false;
+	sim_unlock();
+}
+
+void sim_withhold(struct sim_chan *chan)
+{
+	sim_lock();
+	WARN_ON(host.version);
+	chan->withheld = true;
+	sim_unlock();
+}
+
+void sim_move(struct sim_chan *chan, u32 relid)
+{
+	struct sim_chan *old;
+
+	sim_lock();
+	old = host.chans[relid];
+	WARN_ON(host.version || (old && !old->rescinded && !old->released));
+	kfree(old);
+	host.chans[chan->relid] = NULL;
+	host.chans[relid] = chan;
+	chan->relid = relid;
 	sim_unlock();
 }
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of hv_vmbus_loop share: a VSP of its own in each, and files in
+ * debugfs for what tests ask the host to do.
+ */
+#ifndef _LOOP_H
+#define _LOOP_H
+
+#include <linux/dcache.h>
+
+/* devices.c: devices that tests offer, with sub-channels, for any driver */
+void loop_devices_files(struct dentry *dir);
+
+/* sockets.c: the host's end of AF_VSOCK */
+void loop_sockets_start(void);
+void loop_sockets_stop(void);	/* before the host goes */
+void loop_sockets_files(struct dentry *dir);
+
+/*
+ * For a file that takes a line: copies it from user space and cuts its end off.
+ * Return: 0, -EINVAL if it is too long, -EFAULT.
+ */
+int loop_line(char *line, size_t size, const char __user *from, size_t count);
+
+/* A file that can only be written, and what it does with a line; 0 or an errno. */
+#define LOOP_COMMAND(name)							\
+static ssize_t name##_write(struct file *file, const char __user *from,	\
+			    size_t count, loff_t *at)				\
+{										\
+	char line[80];								\
+	int err = loop_line(line, sizeof(line), from, count) ?: name(line);	\
+										\
+	return err ?: count;							\
+}										\
+										\
+static const struct file_operations name##_fops = {				\
+	.owner = THIS_MODULE,							\
+	.open = simple_open,							\
+	.write = name##_write,							\
+}
+
+#endif /* _LOOP_H */

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The driver with the simulated host below it, as one module that takes
+ * hv_vmbus's place: what it exports is there for the distribution's VSCs, which
+ * find the devices of this host. Nothing is asserted here: the host counts what
+ * the guest does wrong.
+ *
+ *   insmod hv_vmbus_loop.ko [version=0x50003] [seed=N]
+ *
+ * Files in debugfs, hv_vmbus_loop/:
+ *   violations	what the guest did wrong so far; the log has a line for each
+ *   gpadls	that the guest has told the host of, and not taken back
+ *   messages	type and number of what the guest has sent
+ * and those of devices.c and sockets.c.
+ */
+#include <linux/debugfs.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "../../include/vmbus_private.h"
+#include "loop.h"
+#include "sim_host.h"
+
+static uint version = SIM_V(5, 3);
+module_param(version, uint, 0444);
+MODULE_PARM_DESC(version, "Highest protocol version of the host, (major << 16) | minor");
+
+static ulong seed;
+module_param(seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
+
+static struct dentry *files;
+
+int loop_line(char *line, size_t size, const char __user *from, size_t count)
+{
+	if (count >= size)
+		return -EINVAL;
+	if (copy_from_user(line, from, count))
+		return -EFAULT;
+	line[count] = '\0';
+	strim(line);
+	return 0;
+}
+
+static int violations_show(struct seq_file *file, void *unused)
+{
+	seq_printf(file, "%u\n", sim_violations());
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(violations);
+
+static int gpadls_show(struct seq_file *file, void *unused)
+{
+	seq_printf(file, "%u\n", sim_gpadls());
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(gpadls);
+
+static int messages_show(struct seq_file *file, void *unused)
+{
+	u32 type;
+
+	for (type = 0; type < SIM_NR_TYPES; type++)
+		if (sim_received(type))
+			seq_printf(file, "%u %u\n", type, sim_received(type));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(messages);
+
+static void add_files(void)
+{
+	files = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	debugfs_create_file("violations", 0400, files, NULL, &violations_fops);
+	debugfs_create_file("gpadls", 0400, files, NULL, &gpadls_fops);
+	debugfs_create_file("messages", 0400, files, NULL, &messages_fops);
+	loop_devices_files(files);
+	loop_sockets_files(files);
+}
+
+static int __init loop_init(void)
+{
+	int err;
+
+	seed = seed ?: get_random_u32();
+	pr_info("%s: seed=%lu\n", KBUILD_MODNAME, seed);
+	err = sim_begin(seed);
+	if (err)
+		return err;
+	loop_sockets_start();
+	err = sim_connect(version, VERSION_WIN10_V5_3);
+	if (err) {
+		loop_sockets_stop();
+		sim_end();
+		return err;
+	}
+	add_files();
+	return 0;
+}
+
+static void __exit loop_exit(void)
+{
+	debugfs_remove(files);
+	if (!sim_disconnect())
+		sim_violation("it went without UNLOAD");
+	loop_sockets_stop();
+	sim_end();
+	pr_info("%s: %u violations in the end\n", KBUILD_MODNAME, sim_violations());
+}
+
+module_init(loop_init);
+module_exit(loop_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("VMBus bus driver on a simulated host");

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The simulated host as its users see it: its life, rules, what there is to look
+ * at. No test framework: a module that only wants the host links it, too.
+ */
+#include <linux/kernel.h>
+#include <linux/kmsg_dump.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "../../include/vmbus_private.h"
+#include "sim_internal.h"
+
+struct sim_state host;
+DEFINE_MUTEX(sim_model);	/* struct sim_state, channels, rings */
+
+const struct sim_version sim_versions[] = {
+	{ SIM_V(2, 4), "2.4" },
+	{ SIM_V(3, 0), "3.0" },
+	{ SIM_V(4, 0), "4.0" },
+	{ SIM_V(4, 1), "4.1" },
+	{ SIM_V(5, 0), "5.0" },
+	{ SIM_V(5, 1), "5.1" },
+	{ SIM_V(5, 2), "5.2" },
+	{ SIM_V(5, 3), "5.3" },
+};
+
+const unsigned int sim_nr_versions = ARRAY_SIZE(sim_versions);
+
+const guid_t sim_type_plain = GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27,
+					0xa6, 0x1c, 0x76, 0x84);
+const guid_t sim_type_perf = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
+				       0xff, 0xb1, 0xdc, 0x7f);
+const guid_t sim_type_unknown = GUID_INIT(0x12345678, 0x1234, 0x5678, 0x12, 0x34, 0x56, 0x78,
+					  0x9a, 0xbc, 0xde, 0xf0);
+
+void sim_lock(void)
+{
+	mutex_lock(&sim_model);
+}
+
+void sim_unlock(void)
+{
+	mutex_unlock(&sim_model);
+}
+
+void sim_violation(const char *format, ...)
+{
+	struct va_format vaf = { .fmt = format };
+	va_list args;
+
+	WRITE_ONCE(host.violations, host.violations + 1);
+	va_start(args, format);
+	vaf.va = &args;
+	if (!host.allow_violations)
+		pr_err("sim_host: the guest is wrong: %pV\n", &vaf);
+	va_end(args);
+}
+
+unsigned int sim_violations(void)
+{
+	return READ_ONCE(host.violations);
+}
+
+/* ---- rules ---- */
+
+void sim_rule(const struct sim_rule *rule)
+{
+	sim_lock();
+	if (WARN_ON(host.nr_rules == SIM_MAX_RULES))
+		goto unlock;
+	host.rules[host.nr_rules] = *rule;
+	if (!rule->times)
+		host.rules[host.nr_rules].times = U32_MAX;
+	host.nr_rules++;
+unlock:
+	sim_unlock();
+}
+
+void sim_clear_rules(void)
+{
+	sim_lock();
+	host.nr_rules = 0;
+	sim_unlock();
+}
+
+/* ---- looking ---- */
+
+u32 sim_connection_id(void)
+{
+	return host.connection_id;
+}
+
+unsigned int sim_received(u32 type)
+{
+	return READ_ONCE(host.received[type]);
+}
+
+unsigned int sim_received_all(u32 type)
+{
+	/* A message is counted when its handler is done. */
+	sim_lock();
+	sim_unlock();
+	return sim_received(type);
+}
+
+u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size)
+{
+	unsigned int i;
+	u32 len = 0;
+
+	sim_lock();
+	for (i = 0; i < min_t(unsigned int, host.nr_log, SIM_MAX_LOG); i++) {
+		if (host.log[i].type != type || nth--)
+			continue;
+		len = host.log[i].len;
+		memcpy(payload, host.log[i].payload, min(size, len));
+		break;
+	}
+	sim_unlock();
+	return len;
+}
+
+u32 sim_held_message(void *payload, u32 size)
+{
+	struct sim_message *msg;
+	u32 len = 0;
+
+	sim_lock();
+	msg = list_first_entry_or_null(&host.held, struct sim_message, node);
+	if (msg) {
+		len = msg->size;
+		memcpy(payload, msg->payload, min(size, len));
+	}
+	sim_unlock();
+	return len;
+}
+
+void sim_undo_unload(void)
+{
+	sim_lock();
+	if (host.unloaded)
+		host.version = host.unloaded_version;
+	host.unloaded = false;
+	sim_unlock();
+}
+
+unsigned int sim_triggers(const struct sim_chan *chan)
+{
+	return READ_ONCE(host.triggers[chan->relid]);
+}
+
+u64 sim_log_mark(void)
+{
+	struct kmsg_dump_iter iter;
+
+	kmsg_dump_rewind(&iter);
+	return iter.next_seq;
+}
+
+unsigned int sim_log_lines(u64 mark, const char *text)
+{
+	struct kmsg_dump_iter iter;
+	static char line[512];
+	unsigned int count = 0;
+	size_t len;
+
+	kmsg_dump_rewind(&iter);
+	iter.cur_seq = max(iter.cur_seq, mark);
+	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
+		line[len] = '\0';
+		count += !!strstr(line, text);
+	}
+	return count;
+}
+
+unsigned int sim_gpadls(void)
+{
+	struct sim_gpadl *gpadl;
+	unsigned int count = 0;
+
+	sim_lock();
+	list_for_each_entry(gpadl, &host.gpadls, node)
+		count++;
+	sim_unlock();
+	return count;
+}
+
+u32 sim_gpadl_pages(u32 handle)
+{
+	struct sim_gpadl *gpadl;
+	u32 pages;
+
+	sim_lock();
+	gpadl = sim_find_gpadl(handle);
+	pages = gpadl ? gpadl->nr_pages : 0;
+	sim_unlock();
+	return pages;
+}
+
+u64 sim_gpadl_pfn(u32 handle, u32 index)
+{
+	struct sim_gpadl *gpadl;
+	u64 pfn;
+
+	sim_lock();
+	gpadl = sim_find_gpadl(handle);
+	pfn = gpadl && index < gpadl->known ? gpadl->pfns[index] : 0;
+	sim_unlock();
+	return pfn;
+}
+
+void sim_short_version_response(u32 len)
+{
+	host.version_len = len;
+}
+
+void sim_keep_handles(bool keep)
+{
+	host.keeps_handles = keep;
+}
+
+void sim_linger(u32 ms)
+{
+	host.linger_ms = ms;
+}
+
+bool sim_lingers(void)
+{
+	return READ_ONCE(host.lingers);
+}
+
+void sim_offer_unasked(bool again)
+{
+	host.offers_unasked = true;
+	host.offers_again = again;
+}
+
+bool sim_gone(struct sim_chan *chan)
+{
+	bool gone;
+
+	sim_lock();
+	gone = chan->released;
+	sim_unlock();
+	return gone;
+}
+
+/* ---- its life ---- */
+
+bool sim_running(void)
+{
+	return host.running;
+}
+
+void sim_allow_violations(void)
+{
+	host.allow_violations = true;
+}
+
+void sim_allow_no_unload(void)
+{
+	host.allow_no_unload = true;
+}
+
+int sim_begin(u64 seed)
+{
+	memset(&host, 0, sizeof(host));
+	INIT_LIST_HEAD(&host.gpadls);
+	INIT_LIST_HEAD(&host.delayed);
+	INIT_LIST_HEAD(&host.held);
+	host.log = vzalloc(array_size(SIM_MAX_LOG, sizeof(*host.log)));
+	if (!host.log)
+		return -ENOMEM;
+	sim_machine_init(seed);
+	return 0;
+}
+
+int sim_connect(u32 version, u32 max)
+{
+	int err;
+
+	/* One that did not stop, or should not have started, fails no other test. */
+	if (host.running)
+		return -EALREADY;
+	host.max_version = version;
+	err = vmbus_start(sim_ops(), max);
+	host.running = !err;
+	return err;
+}
+
+bool sim_disconnect(void)
+{
+	u32 version;
+
+	if (!host.running)
+		return true;
+	sim_lock();
+	version = host.version;
+	sim_unlock();
+	vmbus_stop();
+	host.running = false;
+	return version < SIM_V(3, 0) || host.allow_no_unload || host.unloaded;
+}
+
+void sim_set_version(u32 version)
+{
+	sim_lock();
+	host.max_version = version;
+	sim_unlock();
+}
+
+void sim_forget_guest(void)
+{
+	u32 relid;
+
+	sim_lock();
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		struct sim_chan *chan = host.chans[relid];
+
+		if (!chan)
+			continue;
+		sim_close_chan(chan);
+		chan->offered = false;
+		chan->rescinded = false;
+		chan->released = false;
+	}
+	sim_free_gpadls_of(0);
+	host.version = 0;
+	host.wants_offers = false;
+	sim_unlock();
+}
+
+static void free_list(struct list_head *list)
+{
+	struct sim_message *msg, *next;
+
+	list_for_each_entry_safe(msg, next, list, node)
+		kfree(msg);
+}
+
+void sim_end(void)
+{
+	u32 relid;
+
+	sim_machine_exit();
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		if (!host.chans[relid])
+			continue;
+		sim_close_chan(host.chans[relid]);
+		kfree(host.chans[relid]);
+	}
+	sim_free_gpadls_of(0);
+	free_list(&host.delayed);
+	free_list(&host.held);
+	vfree(host.log);
+	host.log = NULL;
+}
