@@ -102,6 +102,8 @@ static void run_callback(unsigned long data)
 	unsigned long end = jiffies + BATCH_JIFFIES;
 	void (*callback)(void *context);
 
+	if (tracepoint_enabled(vmbus_on_event))
+		vmbus_trace_on_event(ch);
 	for (;;) {
 		/* vmbus_reset_channel_cb() waits for us after it cleared it. */
 		callback = smp_load_acquire(&ch->onchannel_callback);
@@ -128,22 +130,9 @@ static void run_callback(unsigned long data)
 	}
 }
 
-/**
- * vmbus_chan_interrupt() - the host signalled a channel
- * @chan: the channel
- *
- * Context: hard interrupt, in an RCU read-side section.
- */
-void vmbus_chan_interrupt(struct vmbus_chan *chan)
+static __always_inline void call_or_schedule(struct vmbus_channel *ch,
+					     void (*callback)(void *context))
 {
-	struct vmbus_channel *ch = &chan->ch;
-	/* Pairs with the release in connect(): the context comes first. */
-	void (*callback)(void *context) = smp_load_acquire(&ch->onchannel_callback);
-
-	++ch->interrupts;
-	if (unlikely(!callback))
-		return;
-
 	switch (ch->callback_mode) {
 	case HV_CALL_ISR:
 		/* Of a channel that moves, the old CPU may be at it as well. */
@@ -162,6 +151,34 @@ void vmbus_chan_interrupt(struct vmbus_chan *chan)
 		tasklet_schedule(&ch->callback_event);
 		return;
 	}
+}
+
+static noinline void interrupt_traced(struct vmbus_channel *ch,
+				      void (*callback)(void *context))
+{
+	vmbus_trace_chan_sched(ch);
+	call_or_schedule(ch, callback);
+}
+
+/**
+ * vmbus_chan_interrupt() - the host signalled a channel
+ * @chan: the channel
+ *
+ * Context: hard interrupt, in an RCU read-side section.
+ */
+void vmbus_chan_interrupt(struct vmbus_chan *chan)
+{
+	struct vmbus_channel *ch = &chan->ch;
+	/* Pairs with the release in connect(): the context comes first. */
+	void (*callback)(void *context) = smp_load_acquire(&ch->onchannel_callback);
+
+	++ch->interrupts;
+	if (unlikely(!callback))
+		return;
+	if (tracepoint_enabled(vmbus_chan_sched))
+		interrupt_traced(ch, callback);
+	else
+		call_or_schedule(ch, callback);
 }
 
 /**

@@ -688,6 +688,8 @@ static int handle_message(const struct vmbus_message *msg)
 	int err = vmbus_message_check(msg, vmbus_proto_version,
 				      vmbus_conn.state == VMBUS_CONNECTED);
 
+	if (err != -EMSGSIZE && err != -EOPNOTSUPP)
+		vmbus_trace_received(msg, !err);
 	/* Only a whole offer has a field that can be out of range. */
 	if (err == -ERANGE && msg->header.msgtype == CHANNELMSG_OFFERCHANNEL)
 		refuse_offer(msg);
@@ -734,6 +736,7 @@ bool vmbus_message_poll(unsigned int cpu)
 	for (i = 0; slot && i < MESSAGE_BATCH; i++) {
 		if (!fetch_message(slot, &msg))
 			return false;
+		vmbus_trace_fetched(&msg);
 		mutex_lock(&handlers_mutex);
 		err = handle_message(&msg);
 		mutex_unlock(&handlers_mutex);

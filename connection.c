@@ -173,6 +173,7 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
 		fsleep(delay_us);
 		delay_us = min(2 * delay_us, POST_MAX_DELAY_US);
 	}
+	vmbus_trace_posted(msg, err);
 	if (err && settled)
 		pr_err_ratelimited("posting %s failed: %d\n",
 				   vmbus_message_name(hdr->msgtype), err);
@@ -813,6 +814,12 @@ void vmbus_unload_crashed(void)
 		return;
 
 	for (waited = 0; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
+		/*
+		 * What a stopped CPU has left in its slot, a timer's message
+		 * say, would keep the answer out for good: only that CPU can
+		 * tell the host that the slot is free again.
+		 */
+		crash_poll_messages();
 		err = vmbus_host->post_message(vmbus_conn.message_connection_id, &msg,
 					       sizeof(msg));
 		/* As post_to() has it; a host that refused will not answer. */

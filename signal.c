@@ -159,6 +159,25 @@ void vmbus_set_event(struct vmbus_channel *channel)
 		signal_refused(to_vmbus_chan(channel));
 }
 
+static __always_inline void set_event_or_trigger(struct vmbus_channel *channel)
+{
+	struct hv_monitor_page *page = vmbus_connection.monitor_pages[1];
+
+	if (!channel->offermsg.monitor_allocated || channel->low_latency) {
+		vmbus_set_event(channel);
+		return;
+	}
+	++channel->sig_events;
+	sync_set_bit(channel->monitor_bit,
+		     (unsigned long *)&page->trigger_group[channel->monitor_grp].pending);
+}
+
+static noinline void setevent_traced(struct vmbus_channel *channel)
+{
+	vmbus_trace_setevent(channel);
+	set_event_or_trigger(channel);
+}
+
 /**
  * vmbus_setevent() - signal the host about a channel
  * @channel: the channel
@@ -170,15 +189,10 @@ void vmbus_set_event(struct vmbus_channel *channel)
  */
 void vmbus_setevent(struct vmbus_channel *channel)
 {
-	struct hv_monitor_page *page = vmbus_connection.monitor_pages[1];
-
-	if (!channel->offermsg.monitor_allocated || channel->low_latency) {
-		vmbus_set_event(channel);
-		return;
-	}
-	++channel->sig_events;
-	sync_set_bit(channel->monitor_bit,
-		     (unsigned long *)&page->trigger_group[channel->monitor_grp].pending);
+	if (tracepoint_enabled(vmbus_setevent))
+		setevent_traced(channel);
+	else
+		set_event_or_trigger(channel);
 }
 
 /**

@@ -28,6 +28,7 @@
 #include <linux/mutex.h>
 #include <linux/percpu-defs.h>
 #include <linux/sysfs.h>
+#include <linux/tracepoint-defs.h>
 #include <linux/workqueue.h>
 
 #include "vmbus_connection.h"
@@ -425,6 +426,17 @@ void vmbus_power_syscore_resume(void);
 /* root.c */
 int vmbus_root_init(void);
 void vmbus_root_exit(void);
+
+/* trace.c */
+DECLARE_TRACEPOINT(vmbus_chan_sched);
+DECLARE_TRACEPOINT(vmbus_setevent);
+DECLARE_TRACEPOINT(vmbus_on_event);
+void vmbus_trace_fetched(const struct vmbus_message *msg);
+void vmbus_trace_received(const struct vmbus_message *msg, bool handled);
+void vmbus_trace_posted(const void *msg, int ret);
+void vmbus_trace_setevent(const struct vmbus_channel *channel);
+void vmbus_trace_chan_sched(const struct vmbus_channel *channel);
+void vmbus_trace_on_event(const struct vmbus_channel *channel);
 
 /* vmbus_drv.c */
 extern struct bus_type vmbus_bus_type;

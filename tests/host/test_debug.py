@@ -1,7 +1,7 @@
 """The kernel with KASAN, UBSAN, lockdep and kmemleak as the guest: what they say of all that the driver does.
 
-Every case fails if the console has a report. All share a boot, so the one that loads hv_balloon for good
-comes last.
+Every case fails if the console has a report. All share a boot, so those that load hv_balloon for good come
+last.
 """
 
 import re
@@ -12,6 +12,7 @@ from hostlib.testing import case, note
 from side_by_side import RINGS, bus_with_rings, open_rings, without_bus
 from test_device import DRIVER, device, with_balloon
 from test_load import UNLOADS, reload_many
+from test_power import turns_round
 
 SETUP = Setup(extras=("test-modules",))
 RELOADS = 50
@@ -160,3 +161,15 @@ def balloon_under_checkers(guest: Guest) -> None:
     ours = [leak for leak in re.split(r"(?m)^(?=unreferenced object)", found) if leak.strip()]
     note(f"{guest.kernel.name}: kmemleak has {len(ours)} objects")
     assert not ours, "kmemleak:\n" + "\n".join(ours)
+
+
+@case(setup=SETUP, kernels=("debug",))
+def freezes_under_checkers(guest: Guest) -> None:
+    """pm_test platform and core with hv_balloon at work: no checker complains, nothing is lost."""
+    with_balloon(guest)
+    forget_leaks(guest)
+    for level in ("platform", "core", "core"):
+        turns_round(guest, level)
+    assert lockdep_is_on(guest), guest.sh("cat /proc/lockdep_stats")
+    found = leaks(guest)
+    assert not found, f"kmemleak:\n{found}"

@@ -1,7 +1,7 @@
 """The guest starts over, or crashes, and the next kernel connects to the same host again."""
 
 from hostlib.guest import Guest, Setup
-from hostlib.testing import case
+from hostlib.testing import OURS, case
 from test_device import device, with_balloon
 
 # All cases in one boot. The kdump kernel comes last: it is small, and has what it needs of the others' images.
@@ -93,3 +93,21 @@ def connects_after_kdump(guest: Guest) -> None:
     with_balloon(guest)
     assert device(guest) == name, "another device than before"
     in_order(guest, mark, UNLOAD, CONTACT, OPEN)
+
+
+@case(setup=SETUP, drivers=(OURS,), fresh=True)
+def connects_after_kexec_without_unload(guest: Guest) -> None:
+    """A version that has no UNLOAD: the next kernel finds a host that is connected, and takes over."""
+    guest.load("hv_vmbus", "max_version=0x20004")
+    with_balloon(guest)
+    name = device(guest)
+    guest.sh("kexec -c -l /boot/vmlinuz --initrd=/boot/initrd --reuse-cmdline", 120)
+    mark = guest.mark()
+    guest.agent.post("kexec -e")
+    guest.wait_reboot()
+    assert "version 2.4 has no UNLOAD" in guest.console(), "no line about it"
+    with_balloon(guest)
+    assert device(guest) == name, "another device than before"
+    trace = guest.trace(mark)
+    assert "message type 16" not in trace, "an UNLOAD, at 2.4"
+    assert trace.find("vmbus_initiate_contact version 4.0") < trace.find("vmbus_channel_open channel #1 status 0")

@@ -75,7 +75,9 @@ static void send_late(const struct sim_message *msg)
 
 	switch (about->header.type) {
 	case SIM_UNLOAD_RESPONSE:
-		sim_free_gpadls_of(0);
+		/* What there is after another contact is that one's. */
+		if (!host.version)
+			sim_free_gpadls_of(0);
 		break;
 	case SIM_GPADL_TORNDOWN:
 		let_go(about->relid);	/* the handle stands there */
@@ -181,7 +183,7 @@ static void linger(void)
 		if (!host.lingers_at[i])
 			continue;
 		if (!page_count(virt_to_page(host.lingers_at[i]))) {
-			sim_violation("page %u of the connection was freed under a host that writes to it",
+			sim_violation("page %u of the connection was freed while the host used it",
 				      i);
 			WRITE_ONCE(host.lingers, false);
 			return;

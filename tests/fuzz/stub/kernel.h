@@ -196,6 +196,8 @@ struct page {
 #define DECLARE_PER_CPU(type, name)	extern type name
 #define DECLARE_STATIC_CALL(name, func)	extern __typeof__(func) name
 #define static_call(name)	name
+#define DECLARE_TRACEPOINT(name)	extern int fuzz_tracepoint
+#define tracepoint_enabled(name)	false
 
 static inline void *ERR_PTR(long err)
 {

@@ -235,7 +235,8 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
     run = machine.new_run()
     order = _image(setup, kernel, driver, run / "initrd")
     argv = _common(setup, "initrd", kernel, "console") + [
-        "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV, "-global", "ICH9-LPC.disable_s4=1",
+        "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV,
+        "-global", "ICH9-LPC.disable_s4=1",
         "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
         "-chardev", "pipe,id=monitor,path=/dev/hv-monitor", "-mon", "chardev=monitor,mode=control",
         "-trace", "vmbus*", "-trace", "hv_balloon*", "-D", "trace",

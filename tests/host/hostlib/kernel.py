@@ -45,14 +45,15 @@ def unpacked_kernel(image: bytes) -> bytes:
     """The ELF file in a bzImage (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length)."""
     start, length = struct.unpack_from("<II", image, 0x248)
     start += (image[0x1F1] + 1) * 512
-    # The last four bytes are the length that it will have.
-    packed = image[start : start + length - 4]
+    packed = image[start : start + length]
+    if packed.startswith(b"\x1f\x8b"):
+        return zlib.decompress(packed, 31)
+    # The last four bytes are the length that it will have, which gzip's format has anyway.
+    packed = packed[:-4]
     if packed.startswith(b"\xfd7zXZ"):
         return lzma.decompress(packed)
     if packed.startswith(b"\x28\xb5\x2f\xfd"):
         return subprocess.run(["zstd", "-dcq"], input=packed, stdout=subprocess.PIPE, check=True).stdout
-    if packed.startswith(b"\x1f\x8b"):
-        return zlib.decompress(packed, 31)
     return b""
 
 
