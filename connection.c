@@ -65,6 +65,7 @@ struct vmbus_deadlines vmbus_deadlines = {
 	.offers = 10 * MSEC_PER_SEC,
 	.request = 60 * MSEC_PER_SEC,
 	.unload = 100 * MSEC_PER_SEC,
+	.late = MSEC_PER_SEC,
 };
 
 struct vmbus_conn vmbus_conn;

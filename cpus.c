@@ -32,9 +32,6 @@
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-/* When the last interrupts that a host sent to a CPU that went are long over. */
-#define LATE_JIFFIES	HZ
-
 /* Channels of perf devices on each CPU, and the node that gets the next. */
 static DEFINE_PER_CPU(unsigned int, perf_channels);
 static int last_node = NUMA_NO_NODE;
@@ -446,11 +443,13 @@ static DECLARE_DELAYED_WORK(late_look, look_late);
 
 static void look_late(struct work_struct *work)
 {
+	unsigned long late = msecs_to_jiffies(vmbus_deadlines.late);
+
 	mutex_lock(&vmbus_connection.channel_mutex);
 	look_at_all();
 	/* Another CPU went since: its time is not over. */
-	if (time_before(jiffies, last_went + LATE_JIFFIES))
-		schedule_delayed_work(&late_look, LATE_JIFFIES);
+	if (time_before(jiffies, last_went + late))
+		schedule_delayed_work(&late_look, late);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
@@ -470,7 +469,7 @@ void vmbus_cpu_gone(void)
 	last_went = jiffies;
 	look_at_all();
 	mutex_unlock(&vmbus_connection.channel_mutex);
-	schedule_delayed_work(&late_look, LATE_JIFFIES);
+	schedule_delayed_work(&late_look, msecs_to_jiffies(vmbus_deadlines.late));
 }
 
 /**

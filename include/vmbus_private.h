@@ -219,6 +219,8 @@ struct vmbus_request {
  * @request: for the answers about GPADLs and channels
  * @unload: for UNLOAD_RESPONSE; Azure flushes the disk cache before it answers,
  *	up to 50 s were seen
+ * @late: for the last interrupts to a CPU that went; nobody waits for them, but
+ *	they are looked after then
  */
 struct vmbus_deadlines {
 	unsigned int post;
@@ -226,6 +228,7 @@ struct vmbus_deadlines {
 	unsigned int offers;
 	unsigned int request;
 	unsigned int unload;
+	unsigned int late;
 };
 
 enum vmbus_conn_state {

@@ -91,6 +91,7 @@ int sim_init(struct kunit *test)
 	vmbus_deadlines.offers = 5 * MSEC_PER_SEC;
 	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
 	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.late = MSEC_PER_SEC;
 	return 0;
 }
 
