@@ -87,7 +87,7 @@ static void hvsock_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.wrong), 0);
 	if (!sockets.keeps) {
 		while ((sock = sock_take(0)))
-			sock_put(sock);
+			sock_abandon(sock);
 		KUNIT_EXPECT_TRUE_MSG(test, sim_wait(!unreleased()), "%u are not released",
 				      unreleased());
 	}
@@ -210,7 +210,7 @@ static void both_sides_connect(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vmbus_recvpacket(sock->ch, &got, sizeof(got), &len, &id), 0);
 		KUNIT_EXPECT_EQ(test, len, sizeof(got));
 		KUNIT_EXPECT_EQ(test, got, sent);
-		sock_put(sock);
+		sock_abandon(sock);
 	}
 }
 
@@ -602,6 +602,7 @@ static void sockets_hold_up_nobody(struct kunit *test)
 	/* Their rescinds end them all at once. */
 	for (i = 0; i < ARRAY_SIZE(socks); i++)
 		sim_rescind(socks[i]);
+	sim_drain(test);
 	sock_let_go();
 	for (i = 0; i < ARRAY_SIZE(socks); i++)
 		KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(socks[i])));
@@ -710,8 +711,11 @@ static void storm(struct kunit *test)
 			rescind_some(30);
 	}
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_TL_CONNECT) == CONNECTIONS / 2));
-	/* What is rescinded before it could be added has no probe. */
-	KUNIT_EXPECT_TRUE(test, sim_wait(({ rescind_some(100); !unreleased(); })));
+	/* On a slow machine that takes more than one patience. */
+	for (i = 0; i < 5; i++)
+		if (sim_wait(({ rescind_some(100); !unreleased(); })))
+			break;
+	KUNIT_EXPECT_EQ(test, unreleased(), 0);
 	/* Then the closer waits for none. */
 	atomic_set(&sockets.failed, CONNECTIONS);
 	guest_call_end(call);
