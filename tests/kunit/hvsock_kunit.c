@@ -707,6 +707,9 @@ static void storm(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&local, &service), 0);
 		else
 			sim_add_socket(test, 0, &service, i % 4 ? &sim_echo : &sim_sink);
+		/* On a slow machine all that follow may go before they have a socket. */
+		if (!i)
+			KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.bound)));
 		if (i % 10 == 9)
 			rescind_some(30);
 	}
@@ -726,7 +729,6 @@ static void storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, driver_lines(mark), 0);
 	kunit_info(test, "%d of %u connections had a socket\n", atomic_read(&sockets.bound),
 		   CONNECTIONS);
-	KUNIT_EXPECT_GT(test, atomic_read(&sockets.bound), 0);
 }
 
 static struct kunit_case hvsock_cases[] = {
