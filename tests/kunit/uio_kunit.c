@@ -515,18 +515,23 @@ static void ring_of_a_sub_channel_stays_until_its_directory_goes(struct kunit *t
 {
 	struct sim_chan *subs[UIO_SUBS];
 	struct sim_chan *host = uio_start(test, &sim_echo);
+	struct sim_chan *sub;
 	struct page *page;
 
 	KUNIT_ASSERT_EQ(test, uio_open(), 0);
 	add_subs(test, host, subs);
+	/* They are announced in any order. */
+	sim_lock();
+	sub = sim_chan_locked(uio.sub[0]->offermsg.child_relid);
+	sim_unlock();
 	page = uio.sub[0]->ringbuffer_page;
 	get_page(page);
 	KUNIT_EXPECT_EQ(test, page_count(page), 3);
 	KUNIT_EXPECT_EQ(test, uio_release(), 0);
 	KUNIT_EXPECT_EQ(test, page_count(page), 2);
 	memset(page_address(page), 0xff, 2 * SUB_RING);
-	sim_rescind(subs[0]);
-	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(subs[0])));
+	sim_rescind(sub);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(sub)));
 	KUNIT_EXPECT_TRUE(test, sim_wait(page_count(page) == 1));
 	put_page(page);
 }
