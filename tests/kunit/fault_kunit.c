@@ -296,6 +296,7 @@ static void undo_share(struct scene *scene, int err)
 static void prepare_move(struct scene *scene)
 {
 	scene->chan = sim_add(scene->test, NULL, &sim_echo);
+	scene->guest.reads = true;
 	sim_start_ok(scene->test, SIM_V(5, 2));
 	guest_open(scene->test, &scene->guest, scene->chan);
 	scene->ch = scene->guest.ch;

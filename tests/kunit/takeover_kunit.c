@@ -160,7 +160,7 @@ static void handle_is_known_to_the_host(struct kunit *test)
 	struct guest_call *call;
 	unsigned int nth = 0;
 
-	sharing.buffer = alloc_pages_exact(PAGE_SIZE << BUFFER_ORDER, GFP_KERNEL | __GFP_ZERO);
+	sharing.buffer = alloc_pages_exact(BUFFER_SIZE, GFP_KERNEL | __GFP_ZERO);
 	KUNIT_ASSERT_NOT_NULL(test, sharing.buffer);
 	sim_keep_handles(true);
 	sim_rule(&ignore);
@@ -186,7 +186,7 @@ static void handle_is_known_to_the_host(struct kunit *test)
 	works(test, guest->host);
 	sim_keep_handles(false);
 	sim_stop(test);
-	free_pages_exact(sharing.buffer, PAGE_SIZE << BUFFER_ORDER);
+	free_pages_exact(sharing.buffer, BUFFER_SIZE);
 }
 
 /* As after a crash and another load: no start uses ids of another, but by rare chance. */

@@ -85,14 +85,17 @@ static size_t part(uint64_t left)
 	return left < most ? left : most;
 }
 
+/* The usual limit of 2 s is too short for an emulated machine that is busy. */
 static int dial(unsigned int port)
 {
 	struct sockaddr_vm to = {
 		.svm_family = AF_VSOCK, .svm_cid = HOST, .svm_port = port,
 	};
+	struct timeval limit = { .tv_sec = 60 };
 	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
-	if (fd < 0)
+	if (fd < 0 ||
+	    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof(limit)))
 		fail("socket");
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)))
 		fail("connect to port %u", port);
