@@ -726,7 +726,9 @@ static void storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), CONNECTIONS);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), atomic_read(&sockets.bound));
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
-	KUNIT_EXPECT_EQ(test, driver_lines(mark), 0);
+	/* The answer about a ring may cross the rescind. */
+	KUNIT_EXPECT_EQ(test, driver_lines(mark),
+			sim_log_lines(mark, "GPADL_CREATED that nobody asked for"));
 	kunit_info(test, "%d of %u connections had a socket\n", atomic_read(&sockets.bound),
 		   CONNECTIONS);
 }
