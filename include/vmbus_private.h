@@ -315,6 +315,12 @@ bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
 const char *vmbus_message_name(u32 type);
 
+/* refused.c */
+void vmbus_signal_refused(struct vmbus_chan *chan);
+void vmbus_signal_init(struct vmbus_chan *chan);
+void vmbus_signal_forget(struct vmbus_chan *chan);
+void vmbus_signals_stop(void);
+
 /* relid.c */
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
@@ -352,9 +358,7 @@ int vmbus_requestor_alloc(struct vmbus_requestor *rqstor, u32 size);
 void vmbus_requestor_free(struct vmbus_requestor *rqstor);
 
 /* signal.c */
-void vmbus_signal_init(struct vmbus_chan *chan);
-void vmbus_signal_forget(struct vmbus_chan *chan);
-void vmbus_signals_stop(void);
+int vmbus_signal_host(struct vmbus_channel *channel);
 void vmbus_rx_report(struct vmbus_chan *chan);
 void vmbus_rx_signal(struct vmbus_chan *chan);
 

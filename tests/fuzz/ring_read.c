@@ -26,10 +26,17 @@ static struct sent {
 } queue[MAX_QUEUED];
 static unsigned int head, tail;
 
-void vmbus_host_signal_event(u64 connection_id)
+int vmbus_host_signal_event(u64 connection_id)
 {
 	check(connection_id == chan.ch.sig_event);
 	signals++;
+	return 0;
+}
+
+/* The host takes every signal here. */
+void vmbus_signal_refused(struct vmbus_chan *chan)
+{
+	check(false);
 }
 
 static u32 offset_of(u64 word0)

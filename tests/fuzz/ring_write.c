@@ -32,10 +32,17 @@ static u8 payloads[0xffff * 8 + 64], ranges[0xffff * 8 + 64];
 enum ids { IDS_NONE, IDS_OTHER, IDS_REFUSED, IDS_EXHAUSTED, IDS_COUNT };
 static enum ids ids;
 
-void vmbus_host_signal_event(u64 connection_id)
+int vmbus_host_signal_event(u64 connection_id)
 {
 	check(connection_id == chan.ch.sig_event && !chan.ch.outbound.ring_lock.held);
 	signals++;
+	return 0;
+}
+
+/* The host takes every signal here. */
+void vmbus_signal_refused(struct vmbus_chan *chan)
+{
+	check(false);
 }
 
 static u64 next_id(struct vmbus_channel *channel, u64 address)
