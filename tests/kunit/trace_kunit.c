@@ -150,6 +150,11 @@ static void life_of_a_channel(struct kunit *test)
 	EXPECT_TRACED(1, "vmbus_establish_gpadl_header: sending child_relid 0x12c, gpadl 0x%x, range_buflen %d rangecount 1, ret 0",
 		      gpadl, (int)(8 + 8 * 2 * SZ_128K / PAGE_SIZE));
 	/* 26 page numbers in the first message, 28 in each other one. */
+	EXPECT_TRACED(1, "vmbus_establish_gpadl_body: sending msgnumber 0, gpadl 0x%x, ret 0",
+		      gpadl);
+	EXPECT_TRACED(1, "vmbus_establish_gpadl_body: sending msgnumber 1, gpadl 0x%x, ret 0",
+		      gpadl);
+	KUNIT_EXPECT_EQ(test, events("vmbus_establish_gpadl_body"), 2);
 	EXPECT_TRACED(1, "vmbus_ongpadl_created: child_relid 0x12c, gpadl 0x%x, creation_status 0",
 		      gpadl);
 	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x12c, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x20, ret 0",
