@@ -13,8 +13,8 @@ from .images import l2_image
 from .kernel import Kernel
 from .machine import QEMU, QUIET, Machine, end, spawn
 
-# A boot takes 10 s, or 40 on a busy machine.
-BOOT_TIMEOUT = 180
+# A boot takes 10 s, or 40 on a busy machine; with all checkers on, nested, minutes.
+BOOT_TIMEOUT = 300
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
 MACHINE = "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off"
