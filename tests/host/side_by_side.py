@@ -93,16 +93,6 @@ def open_rings(guest: Guest, kbytes: int, tries: int) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", guest.sh(f"cat {RINGS}/result"))}
 
 
-def uio_tree(guest: Guest) -> dict[str, tuple[str, str]]:
-    """The tree with uio_hv_generic on the device; nothing if that does not load or bind."""
-    driver = "/sys/bus/vmbus/drivers/uio_hv_generic"
-    bind = f"""cd /sys/bus/vmbus/devices/*-*/ && insmod /m/uio_hv_generic.ko || exit 1
-        echo uio_hv_generic >driver_override; name=$(basename $(pwd -P)); echo $name >driver/unbind; echo $name >{driver}/bind"""
-    if not guest.loaded("uio"):
-        assert not guest.insmod("uio")[0]
-    return {} if guest.run(bind)[0] else tree(guest)
-
-
 @dataclass
 class Observed:
     """What one driver does: its trees in sysfs, its tracepoints; by ring size in kB, how opening went, what the host saw."""
@@ -130,9 +120,6 @@ def _observe(guest: Guest, which: str, sizes: tuple[int, ...]) -> Observed:
         seen.rings[kbytes] = open_rings(guest, kbytes, TRIES)
         seen.traces[kbytes] = guest.trace(mark)
     guest.sh("rmmod vmbus_frag")
-    # 6.1's takes only channels that have a bit in the monitor pages, and this host has none.
-    if guest.kernel.name != "6.1":
-        seen.trees["uio"] = uio_tree(guest)
     seen.complaints = guest.complaints()
     return seen
 
