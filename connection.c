@@ -738,9 +738,7 @@ int vmbus_connection_resume(void)
 	int err;
 
 	/* What the host finds there is from another life, as far as it knows. */
-	memset(vmbus_connection.int_page, 0, PAGE_SIZE);
-	memset(vmbus_connection.monitor_pages[0], 0, PAGE_SIZE);
-	memset(vmbus_connection.monitor_pages[1], 0, PAGE_SIZE);
+	fill_pages(0);
 	unload_answered = false;
 	set_state(VMBUS_CONNECTING);
 	err = negotiate(vmbus_proto_version);
