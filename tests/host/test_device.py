@@ -58,7 +58,7 @@ def balloon_driver_binds(guest: Guest) -> None:
     guest.load("hv_vmbus")
     mark = 0 if guest.loaded("hv_balloon") else guest.mark()
     path = with_balloon(guest)
-    gpadl = guest.wait_trace(r"vmbus_gpadl_created gpadl #(\d+)", mark).group(1)
+    gpadl = guest.wait_trace(r"vmbus_gpadl_created gpadl #(-?\d+)", mark).group(1)
     guest.wait_trace(rf"vmbus_open_channel channel #1 gpadl #{gpadl} ", mark)
     guest.wait_trace(r"vmbus_channel_open channel #1 status 0\b", mark)
     guest.wait_trace(r"hv_balloon_state_change -> S_POST_INIT_WAIT", mark)
@@ -196,7 +196,7 @@ def rebinds(guest: Guest) -> None:
         seen = len(re.findall(rf"vmbus_process_incoming_message type {number}\b", trace))
         assert seen == REBINDS, f"the host saw {seen} of {REBINDS}: {what}"
     for what in ("gpadl_created gpadl", "gpadl_torndown gpadl"):
-        seen = len(set(re.findall(rf"vmbus_{what} #(\d+)", trace)))
+        seen = len(set(re.findall(rf"vmbus_{what} #(-?\d+)", trace)))
         assert seen == REBINDS, f"the host did {seen} of {REBINDS}: {what}"
     assert not re.search(r"vmbus_channel_open channel #1 status [^0]", trace)
     complaint = guest.dmesg("Close failed|Failed to establish")
