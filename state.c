@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state machine of a channel: every pair of state and event is listed, and
- * switches have no default, so that the compiler finds a forgotten state.
+ * The state machine of a channel: one table has every pair of state and event.
+ * The suite hv_vmbus_state has another, by state, and compares each entry.
  *
  *	OFFERED -> OPENING -> OPEN -> CLOSING -> OFFERED
  *
@@ -15,211 +15,92 @@
 
 #include "include/vmbus_private.h"
 
-static int after_open(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OFFERED:
-		return VMBUS_CHAN_OPENING;
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-		return -EBUSY;
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -ENODEV;
-	}
-	return -EINVAL;
-}
+#define NR_STATES	(VMBUS_CHAN_RELEASED + 1)
 
-static int after_opened(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OPENING:
-		return VMBUS_CHAN_OPEN;
-	case VMBUS_CHAN_REVOKED_OPENING:
-		return -ENODEV;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EINVAL;
-	}
-	return -EINVAL;
-}
+/* Names that fit into the tables: R* are the states after a rescind. */
+enum {
+	OFFERED = VMBUS_CHAN_OFFERED,
+	OPENING = VMBUS_CHAN_OPENING,
+	OPEN = VMBUS_CHAN_OPEN,
+	CLOSING = VMBUS_CHAN_CLOSING,
+	REVOKED = VMBUS_CHAN_REVOKED,
+	ROPENING = VMBUS_CHAN_REVOKED_OPENING,
+	ROPEN = VMBUS_CHAN_REVOKED_OPEN,
+	RCLOSING = VMBUS_CHAN_REVOKED_CLOSING,
+	SUSPENDED = VMBUS_CHAN_SUSPENDED,
+	RELEASED = VMBUS_CHAN_RELEASED,
+	/* What leaves the state as it is; see vmbus_chan_event(). */
+	INVAL = -EINVAL,
+	BUSY = -EBUSY,
+	NODEV = -ENODEV,
+	ALREADY = -EALREADY,
+};
 
-static int after_open_failed(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OPENING:
-		return VMBUS_CHAN_OFFERED;
-	case VMBUS_CHAN_REVOKED_OPENING:
-		return VMBUS_CHAN_REVOKED;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EINVAL;
-	}
-	return -EINVAL;
-}
+/* What an event makes of OFFERED to CLOSING, REVOKED to RCLOSING, SUSPENDED and RELEASED. */
+static const s16 transitions[][NR_STATES] = {
+	[VMBUS_EV_OPEN] = {
+		OPENING, BUSY, BUSY, BUSY,
+		NODEV, NODEV, NODEV, NODEV,
+		NODEV, NODEV,
+	},
+	[VMBUS_EV_OPENED] = {
+		INVAL, OPEN, INVAL, INVAL,
+		INVAL, NODEV, INVAL, INVAL,
+		INVAL, INVAL,
+	},
+	[VMBUS_EV_OPEN_FAILED] = {
+		INVAL, OFFERED, INVAL, INVAL,
+		INVAL, REVOKED, INVAL, INVAL,
+		INVAL, INVAL,
+	},
+	[VMBUS_EV_CLOSE] = {
+		INVAL, INVAL, CLOSING, INVAL,
+		INVAL, INVAL, RCLOSING, INVAL,
+		INVAL, INVAL,
+	},
+	[VMBUS_EV_CLOSED] = {
+		INVAL, INVAL, INVAL, OFFERED,
+		INVAL, INVAL, INVAL, REVOKED,
+		INVAL, INVAL,
+	},
+	[VMBUS_EV_RESCIND] = {
+		REVOKED, ROPENING, ROPEN, RCLOSING,
+		ALREADY, ALREADY, ALREADY, ALREADY,
+		ALREADY, ALREADY,
+	},
+	[VMBUS_EV_RELEASE] = {
+		BUSY, BUSY, BUSY, BUSY,
+		RELEASED, BUSY, BUSY, BUSY,
+		RELEASED, ALREADY,
+	},
+	[VMBUS_EV_SUSPEND] = {
+		SUSPENDED, BUSY, BUSY, BUSY,
+		SUSPENDED, BUSY, BUSY, BUSY,
+		ALREADY, ALREADY,
+	},
+	[VMBUS_EV_REOFFER] = {
+		INVAL, INVAL, INVAL, INVAL,
+		INVAL, INVAL, INVAL, INVAL,
+		OFFERED, INVAL,
+	},
+};
 
-static int after_close(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OPEN:
-		return VMBUS_CHAN_CLOSING;
-	case VMBUS_CHAN_REVOKED_OPEN:
-		return VMBUS_CHAN_REVOKED_CLOSING;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EINVAL;
-	}
-	return -EINVAL;
-}
-
-static int after_closed(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_CLOSING:
-		return VMBUS_CHAN_OFFERED;
-	case VMBUS_CHAN_REVOKED_CLOSING:
-		return VMBUS_CHAN_REVOKED;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EINVAL;
-	}
-	return -EINVAL;
-}
-
-static int after_rescind(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OFFERED:
-		return VMBUS_CHAN_REVOKED;
-	case VMBUS_CHAN_OPENING:
-		return VMBUS_CHAN_REVOKED_OPENING;
-	case VMBUS_CHAN_OPEN:
-		return VMBUS_CHAN_REVOKED_OPEN;
-	case VMBUS_CHAN_CLOSING:
-		return VMBUS_CHAN_REVOKED_CLOSING;
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EALREADY;
-	}
-	return -EINVAL;
-}
-
-static int after_release(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_SUSPENDED:
-		return VMBUS_CHAN_RELEASED;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-		return -EBUSY;
-	case VMBUS_CHAN_RELEASED:
-		return -EALREADY;
-	}
-	return -EINVAL;
-}
-
-static int after_suspend(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_REVOKED:
-		return VMBUS_CHAN_SUSPENDED;
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-		return -EBUSY;
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return -EALREADY;
-	}
-	return -EINVAL;
-}
-
-static int after_reoffer(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_SUSPENDED:
-		return VMBUS_CHAN_OFFERED;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_RELEASED:
-		return -EINVAL;
-	}
-	return -EINVAL;
-}
-
-static int after_event(enum vmbus_chan_state state, enum vmbus_chan_event event)
-{
-	switch (event) {
-	case VMBUS_EV_OPEN:
-		return after_open(state);
-	case VMBUS_EV_OPENED:
-		return after_opened(state);
-	case VMBUS_EV_OPEN_FAILED:
-		return after_open_failed(state);
-	case VMBUS_EV_CLOSE:
-		return after_close(state);
-	case VMBUS_EV_CLOSED:
-		return after_closed(state);
-	case VMBUS_EV_RESCIND:
-		return after_rescind(state);
-	case VMBUS_EV_RELEASE:
-		return after_release(state);
-	case VMBUS_EV_SUSPEND:
-		return after_suspend(state);
-	case VMBUS_EV_REOFFER:
-		return after_reoffer(state);
-	}
-	return -EINVAL;
-}
+/* What VSCs see; gone: taken back or forgotten by the host, no message may be about it. */
+static const struct {
+	enum vmbus_channel_state visible;
+	bool gone;
+} views[NR_STATES] = {
+	[OFFERED] = { CHANNEL_OPEN_STATE, false },
+	[OPENING] = { CHANNEL_OPENING_STATE, false },
+	[OPEN] = { CHANNEL_OPENED_STATE, false },
+	[CLOSING] = { CHANNEL_OPEN_STATE, false },
+	[REVOKED] = { CHANNEL_OPEN_STATE, true },
+	[ROPENING] = { CHANNEL_OPENING_STATE, true },
+	[ROPEN] = { CHANNEL_OPENED_STATE, true },
+	[RCLOSING] = { CHANNEL_OPEN_STATE, true },
+	[SUSPENDED] = { CHANNEL_OPEN_STATE, true },
+	[RELEASED] = { CHANNEL_OPEN_STATE, true },
+};
 
 /**
  * vmbus_chan_visible_state() - what VSCs and sysfs see of a state
@@ -227,42 +108,7 @@ static int after_event(enum vmbus_chan_state state, enum vmbus_chan_event event)
  */
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state)
 {
-	switch (state) {
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_REVOKED_OPENING:
-		return CHANNEL_OPENING_STATE;
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_REVOKED_OPEN:
-		return CHANNEL_OPENED_STATE;
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_CLOSING:
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return CHANNEL_OPEN_STATE;
-	}
-	return CHANNEL_OFFER_STATE;
-}
-
-/* The host has taken it back or forgotten it: no message may be about it. */
-static bool is_gone(enum vmbus_chan_state state)
-{
-	switch (state) {
-	case VMBUS_CHAN_OFFERED:
-	case VMBUS_CHAN_OPENING:
-	case VMBUS_CHAN_OPEN:
-	case VMBUS_CHAN_CLOSING:
-		return false;
-	case VMBUS_CHAN_REVOKED:
-	case VMBUS_CHAN_REVOKED_OPENING:
-	case VMBUS_CHAN_REVOKED_OPEN:
-	case VMBUS_CHAN_REVOKED_CLOSING:
-	case VMBUS_CHAN_SUSPENDED:
-	case VMBUS_CHAN_RELEASED:
-		return true;
-	}
-	return true;
+	return views[state].visible;
 }
 
 /**
@@ -280,12 +126,14 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event)
 {
 	int next;
 
+	if (event >= ARRAY_SIZE(transitions))
+		return -EINVAL;
 	spin_lock(&chan->lock);
-	next = after_event(chan->state, event);
+	next = transitions[event][chan->state];
 	if (next >= 0) {
 		WRITE_ONCE(chan->state, next);
-		WRITE_ONCE(chan->ch.state, vmbus_chan_visible_state(next));
-		WRITE_ONCE(chan->ch.rescind, is_gone(next));
+		WRITE_ONCE(chan->ch.state, views[next].visible);
+		WRITE_ONCE(chan->ch.rescind, views[next].gone);
 	}
 	spin_unlock(&chan->lock);
 	return min(next, 0);
