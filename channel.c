@@ -240,73 +240,10 @@ static void unlock_opens(struct vmbus_chan *chan)
 	vmbus_chan_put(chan);
 }
 
-static struct page **alloc_single_pages(u32 nr_pages, int node)
-{
-	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
-	u32 i;
-
-	if (!pages)
-		return NULL;
-	for (i = 0; i < nr_pages; i++) {
-		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		if (!pages[i]) {
-			while (i--)
-				__free_page(pages[i]);
-			kvfree(pages);
-			return NULL;
-		}
-	}
-	return pages;
-}
-
-/* One block, split into single pages, so that all rings are freed alike. */
-static struct page **alloc_linear_pages(u32 nr_pages, int node)
-{
-	unsigned int order = get_order(nr_pages * PAGE_SIZE);
-	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
-	struct page *block;
-	u32 i;
-
-	if (!pages)
-		return NULL;
-	block = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, order);
-	if (!block) {
-		kvfree(pages);
-		return NULL;
-	}
-	split_page(block, order);
-	for (i = 0; i < nr_pages; i++)
-		pages[i] = block + i;
-	for (; i < 1U << order; i++)
-		__free_page(block + i);
-	return pages;
-}
-
 /* Both halves of a ring: a header page and at least one of data. */
 static bool ring_size_valid(u32 size)
 {
 	return size >= 2 * PAGE_SIZE && PAGE_ALIGNED(size);
-}
-
-/* Makes new pages visible to the host; if that fails @pages is gone. */
-static bool share_pages(struct page **pages, u32 nr_pages)
-{
-	u32 i, shared;
-
-	for (i = 0; i < nr_pages; i++) {
-		if (vmbus_host->set_visible(page_address(pages[i]), 1, true))
-			break;
-		clear_page(page_address(pages[i]));
-	}
-	if (i == nr_pages)
-		return true;
-
-	pr_err("leaking a page that cannot be shared with the host\n");
-	/* The rest was never shared: it must not be taken back. */
-	for (shared = i++; i < nr_pages; i++)
-		__free_page(pages[i]);
-	vmbus_pages_free(pages, shared);
-	return false;
 }
 
 static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, bool linear)
@@ -322,10 +259,8 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 	if (chan->ring_pages)
 		return -EBUSY;
 
-	pages = linear ? alloc_linear_pages(nr_pages, node) : alloc_single_pages(nr_pages, node);
+	pages = vmbus_pages_alloc(nr_pages, node, linear);
 	if (!pages)
-		return -ENOMEM;
-	if (vmbus_host->set_visible && !share_pages(pages, nr_pages))
 		return -ENOMEM;
 
 	chan->ring_pages = pages;

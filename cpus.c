@@ -19,10 +19,8 @@
 #include <linux/cpumask.h>
 #include <linux/hyperv.h>
 #include <linux/jiffies.h>
-#include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/sched/isolation.h>
-#include <linux/slab.h>
 #include <linux/topology.h>
 #include <linux/workqueue.h>
 #include <asm/mshyperv.h>
@@ -171,26 +169,6 @@ int vmbus_send_modifychannel(struct vmbus_channel *channel, u32 target_vp)
 	return err;
 }
 
-/* A page to share and take back; NULL without memory. */
-static struct page **alloc_fence(void)
-{
-	struct page **fence = kmalloc(sizeof(*fence), GFP_KERNEL);
-
-	if (!fence)
-		return NULL;
-	fence[0] = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!fence[0]) {
-		kfree(fence);
-		return NULL;
-	}
-	if (vmbus_host->set_visible && vmbus_host->set_visible(page_address(fence[0]), 1, true)) {
-		pr_err("leaking a page that cannot be shared with the host\n");
-		kfree(fence);
-		return NULL;
-	}
-	return fence;
-}
-
 /*
  * Waits until the host is through with what was posted about the channel: it
  * handles messages one after the other, and answers one about a GPADL. Frees
@@ -223,7 +201,7 @@ static int ask_host(struct vmbus_chan *chan, unsigned int cpu)
 
 	/* A later host says itself when it is done. */
 	if (vmbus_proto_version < VERSION_WIN10_V5_3) {
-		fence = alloc_fence();
+		fence = vmbus_pages_alloc(1, NUMA_NO_NODE, false);
 		if (!fence)
 			return -ENOMEM;
 	}

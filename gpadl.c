@@ -291,7 +291,7 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 
 /**
  * vmbus_pages_free() - free pages that no host uses
- * @pages: kvmalloc'ed array of single pages, freed too
+ * @pages: from vmbus_pages_alloc(); the array is freed too
  * @nr_pages: entries
  *
  * Context: process, sleeps. A page that cannot be hidden from the host again
@@ -312,11 +312,90 @@ void vmbus_pages_free(struct page **pages, u32 nr_pages)
 		pr_err("leaking %u pages that cannot be taken back from the host\n", leaked);
 }
 
+static bool alloc_single_pages(struct page **pages, u32 nr_pages, int node)
+{
+	u32 i;
+
+	for (i = 0; i < nr_pages; i++) {
+		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!pages[i]) {
+			while (i--)
+				__free_page(pages[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* One block, split into single pages, so that all are freed alike. */
+static bool alloc_linear_pages(struct page **pages, u32 nr_pages, int node)
+{
+	unsigned int order = get_order(nr_pages * PAGE_SIZE);
+	struct page *block = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, order);
+	u32 i;
+
+	if (!block)
+		return false;
+	split_page(block, order);
+	for (i = 0; i < nr_pages; i++)
+		pages[i] = block + i;
+	for (; i < 1U << order; i++)
+		__free_page(block + i);
+	return true;
+}
+
+/* Makes new pages visible to the host; if that fails @pages is gone. */
+static bool share_pages(struct page **pages, u32 nr_pages)
+{
+	u32 i, shared;
+
+	for (i = 0; i < nr_pages; i++) {
+		if (vmbus_host->set_visible(page_address(pages[i]), 1, true))
+			break;
+		clear_page(page_address(pages[i]));
+	}
+	if (i == nr_pages)
+		return true;
+
+	pr_err("leaking a page that cannot be shared with the host\n");
+	/* The rest was never shared: it must not be taken back. */
+	for (shared = i++; i < nr_pages; i++)
+		__free_page(pages[i]);
+	vmbus_pages_free(pages, shared);
+	return false;
+}
+
+/**
+ * vmbus_pages_alloc() - allocate zeroed pages that the host can use
+ * @nr_pages: how many
+ * @node: NUMA node to take them from, if it can be
+ * @linear: one block; else single pages, which fragmented memory has too
+ *
+ * Context: process, sleeps.
+ * Return: an array for vmbus_pages_free() or vmbus_pages_park(); NULL if there
+ * is no memory, or, with a message, if the host cannot be given it.
+ */
+struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear)
+{
+	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
+
+	if (!pages)
+		return NULL;
+	if (linear ? !alloc_linear_pages(pages, nr_pages, node) :
+		     !alloc_single_pages(pages, nr_pages, node)) {
+		kvfree(pages);
+		return NULL;
+	}
+	if (vmbus_host->set_visible && !share_pages(pages, nr_pages))
+		return NULL;
+	return pages;
+}
+
 /**
  * vmbus_pages_park() - keep pages that the host may still use
  * @chan: channel they were shared through
  * @handle: under which GPADL
- * @pages: kvmalloc'ed array of single pages, taken over
+ * @pages: from vmbus_pages_alloc(), taken over
  * @nr_pages: entries
  */
 void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,

@@ -336,6 +336,7 @@ void vmbus_gpadl_start(void);
 int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
 			    u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
+struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
 void vmbus_pages_free(struct page **pages, u32 nr_pages);
 void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 		      u32 nr_pages);
