@@ -18,7 +18,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-static unsigned int hostile_count = 64000;
+static unsigned int hostile_count = 32000;
 module_param(hostile_count, uint, 0444);
 MODULE_PARM_DESC(hostile_count, "Messages that the hostile host sends, in all");
 

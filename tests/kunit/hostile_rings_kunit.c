@@ -16,7 +16,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-static unsigned int ring_count = 1000000;
+static unsigned int ring_count = 250000;
 module_param(ring_count, uint, 0444);
 MODULE_PARM_DESC(ring_count, "Corruptions of rings, in all");
 

@@ -34,7 +34,7 @@
 #define WORKERS		4
 #define PATIENCE_S	240	/* for the rounds of a case */
 
-static unsigned int storm_rounds = 10000;
+static unsigned int storm_rounds = 4000;
 module_param(storm_rounds, uint, 0444);
 MODULE_PARM_DESC(storm_rounds, "Rounds of the storm, in all");
 
@@ -636,7 +636,7 @@ static unsigned int least(enum count count)
 
 static bool enough(enum count count, unsigned int wanted)
 {
-	return atomic_read(&counts[count]) >= least(count) * wanted / 1000;
+	return atomic_read(&counts[count]) >= DIV_ROUND_UP(least(count) * wanted, 1000);
 }
 
 static bool raged(unsigned int wanted)
