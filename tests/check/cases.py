@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Compare the tables of Documentation/testing.rst that map messages, states and errors to test cases with the sources.
+Cases that it or compatibility.rst names as "suite.case" elsewhere have to exist, too.
 
 Prints what is wrong; with --skeleton, rows for what has none.
 """
@@ -79,6 +80,17 @@ def rows():
     return found
 
 
+def named_cases():
+    """What the two documents name as suite.case, and is no file: the name -> the document."""
+    suites = {path.name.removesuffix("_kunit.c") for path in (TOP / "tests/kunit").glob("*_kunit.c")}
+    found = {}
+    for path in (TABLES, TABLES.with_name("compatibility.rst")):
+        for suite, name in re.findall(r"(?<![\w/.])(\w+)\.(\w+)", path.read_text()):
+            if suite in suites and name not in ("c", "h", "rst", "pml"):
+                found[f"{suite}.{name}"] = path.name
+    return found
+
+
 def findings():
     """What is wrong, one line each."""
     table, cases = rows(), known_cases()
@@ -86,7 +98,8 @@ def findings():
     return ([f"{item}: no row" for item in sorted(items - set(table))]
             + [f"{item}: not in the sources" for item in sorted(set(table) - items)]
             + [f"{item}: no case" for item in sorted(table) if not table[item]]
-            + [f"{item}: no such case: {case}" for item in sorted(table) for case in table[item] if case not in cases])
+            + [f"{item}: no such case: {case}" for item in sorted(table) for case in table[item] if case not in cases]
+            + [f"{name}: no such case: {case}" for case, name in sorted(named_cases().items()) if case not in cases])
 
 
 def main():

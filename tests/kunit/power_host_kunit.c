@@ -555,6 +555,31 @@ static void sockets_go_first(struct kunit *test)
 	sleep_expect_works(test, device);
 }
 
+/* The host connects while the guest wakes up: its user would sleep until the end. */
+static void new_socket_waits_for_the_end(struct kunit *test)
+{
+	struct sim_chan *device = sim_add(test, NULL, &sim_echo);
+	struct sim_chan *socket = new_socket(test, &sim_echo);
+	struct vsc *vsc = vsc_new(test, "socket", &sim_type_unknown);
+	struct sleep sleep;
+
+	sim_start_ok(test, NEWEST);
+	vsc_add(test, "device", NULL);
+	vsc->drv.hvsock = true;
+	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	KUNIT_EXPECT_EQ(test, wake_root(), 0);
+	socket->withheld = false;
+	sim_offer(socket);
+	sleep_settle(test);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 0);
+	wake_devices(&sleep);
+	sleep_complete(&sleep);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+	sleep_expect_works(test, socket);
+	sleep_expect_works(test, device);
+}
+
 static void keep_socket(struct vmbus_channel *channel)
 {
 }
@@ -660,6 +685,7 @@ static struct kunit_case power_host_cases[] = {
 	KUNIT_CASE(subs_never_go),
 	KUNIT_CASE(sub_at_the_last_moment),
 	KUNIT_CASE(sockets_go_first),
+	KUNIT_CASE(new_socket_waits_for_the_end),
 	KUNIT_CASE(socket_is_read_to_the_end),
 	KUNIT_CASE_PARAM(socket_does_not_end, endings_gen_params),
 	{}

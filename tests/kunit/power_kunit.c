@@ -3,6 +3,7 @@
  * hv_vmbus_power: hibernation with a host that does its part: devices that come and
  * go meanwhile, drivers that fail.
  */
+#include <linux/cpu.h>
 #include <linux/hyperv.h>
 #include <linux/smp.h>
 #include <asm/mshyperv.h>
@@ -100,6 +101,33 @@ works:
 	sleep_expect_works(test, plain);
 	sleep_expect_works(test, perf);
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+}
+
+/* The host is told of another one by the open: nobody would be interrupted there. */
+static void cpu_does_not_come_back(struct kunit *test)
+{
+	struct vmbus_channel *ch = NULL;
+	struct sim_chan *chans[2];
+	struct sleep sleep;
+	unsigned int cpu, i;
+
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		chans[i] = sim_add(test, &sim_type_perf, &sim_echo);
+	sim_start_ok(test, NEWEST);
+	vsc_add(test, "sleeper", &sim_type_perf);
+	/* They are spread, so one of them has a CPU that can go. */
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		if (sim_guest_channel(test, chans[i])->target_cpu != VMBUS_CONNECT_CPU)
+			ch = sim_guest_channel(test, chans[i]);
+	KUNIT_ASSERT_NOT_NULL(test, ch);
+	cpu = ch->target_cpu;
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	KUNIT_EXPECT_EQ(test, remove_cpu(cpu), 0);
+	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
+	KUNIT_EXPECT_NE(test, ch->target_cpu, cpu);
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		sleep_expect_works(test, chans[i]);
+	KUNIT_EXPECT_EQ(test, add_cpu(cpu), 0);
 }
 
 static void sleeps_many_times(struct kunit *test)
@@ -446,6 +474,8 @@ static void rescind_at_any_moment(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == 1));
 	sleep_settle(test);
 	/* A relid of the last connection is not given back to this one. */
+	if (moment >= BACK)
+		KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_RELID_RELEASED) == 1));
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), moment >= BACK);
 	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
 	sleep_expect_works(test, other);
@@ -608,6 +638,7 @@ static void channel_left_open(struct kunit *test)
 static struct kunit_case power_cases[] = {
 	KUNIT_CASE(callbacks_are_for_hibernation_alone),
 	KUNIT_CASE_PARAM(comes_back, sim_versions_gen_params),
+	KUNIT_CASE(cpu_does_not_come_back),
 	KUNIT_CASE(sleeps_many_times),
 	KUNIT_CASE(offers_may_differ),
 	KUNIT_CASE(old_relids_mean_nothing),

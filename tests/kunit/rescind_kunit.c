@@ -4,11 +4,14 @@
  * relid back once. Sub-channels as drivers see them. Drivers with a rescind
  * callback; those of sockets are in hv_vmbus_hvsock.
  */
+#include <linux/ioport.h>
 #include <linux/kthread.h>
+#include <linux/sizes.h>
 
 #include "guest.h"
 #include "suites.h"
 #include "vsc.h"
+#include "../../include/vmbus_mmio.h"
 #include "../../include/vmbus_private.h"
 
 static void settle(struct kunit *test)
@@ -520,6 +523,117 @@ static void unregistered_device_waits_for_the_rescind(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
 }
 
+/* ---- a device that flaps ---- */
+
+#define FLAPS		500
+#define FLAP_WINDOW	0xd0000000ULL	/* where the machine has nothing */
+
+/* What the driver has of the device; the window has room for one piece. */
+static struct guest_chan *through;
+static struct resource *piece;
+
+static void give_piece(struct vsc *vsc)
+{
+	vmbus_free_mmio(piece->start, resource_size(piece));
+	piece = NULL;
+}
+
+/* A question that the host has to answer, unless it takes the channel back. */
+static int ask_host(void)
+{
+	int answers = atomic_read(&through->received);
+	u64 question = 0;
+	int err;
+
+	err = guest_try_open(through) ?: guest_send(through, &question, sizeof(question), 1);
+	if (err)
+		return err;
+	if (!sim_wait(atomic_read(&through->received) != answers || through->ch->rescind))
+		return -ETIMEDOUT;
+	return through->ch->rescind ? -ENODEV : 0;
+}
+
+/* As pci-hyperv: addresses for registers; a probe that fails gives them back. */
+static int pass_through(struct vsc *vsc, struct hv_device *dev)
+{
+	int err;
+
+	err = vmbus_allocate_mmio(&piece, dev, 0, U64_MAX, SZ_1M, SZ_4K, false);
+	if (!err) {
+		through->ch = dev->channel;
+		err = ask_host();
+		if (err || vsc->probe_error)
+			give_piece(vsc);
+	}
+	if (err && err != -ENODEV)
+		vsc->last_error = err;
+	return err;
+}
+
+/* How a round goes on after the offer. */
+enum flap { FLAP_BINDS, FLAP_FAILS, FLAP_FAILS_OPEN, FLAP_OVERTAKES, NR_FLAPS };
+
+static void flap(struct kunit *test, struct vsc *vsc, struct sim_chan *chan, enum flap kind)
+{
+	vsc->probe_error = kind == FLAP_FAILS || kind == FLAP_FAILS_OPEN ? -EBADE : 0;
+	vsc->leaves_open = kind == FLAP_FAILS_OPEN;
+	if (chan->released)
+		sim_reoffer(chan);
+	else
+		sim_offer(chan);
+	if (kind == FLAP_BINDS)
+		KUNIT_ASSERT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+	else if (kind == FLAP_OVERTAKES)
+		usleep_range(10, 20 + sim_random(10000));
+	else
+		sim_guest_channel(test, chan);
+	sim_rescind(chan);
+	KUNIT_ASSERT_TRUE(test, sim_wait(sim_gone(chan)));
+	KUNIT_ASSERT_EQ(test, atomic_read(&vsc->bound), 0);
+	KUNIT_ASSERT_PTR_EQ(test, piece, NULL);
+}
+
+/*
+ * A passed-through device that comes and goes every four seconds does so for days:
+ * nothing may be lost each time, neither its relid, memory that the host has, nor
+ * addresses. kmemleak sees the rest.
+ */
+static void flaps(struct kunit *test)
+{
+	struct vsc *vsc = vsc_new(test, "passed_through", NULL);
+	struct sim_chan *chan;
+	unsigned long visible;
+	unsigned int i;
+	u32 relid;
+
+	piece = NULL;
+	vsc->opens = false;
+	vsc->in_probe = pass_through;
+	vsc->in_remove = give_piece;
+	sim_use_visibility(true);
+	sim_start_ok(test, SIM_V(5, 3));
+	KUNIT_ASSERT_EQ(test, vmbus_mmio_add(FLAP_WINDOW, FLAP_WINDOW + SZ_1M - 1), 0);
+	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
+	visible = sim_visible_pages();
+	chan = sim_new(test, 7, NULL, &sim_echo);
+	through = guest_new(test, chan);
+	for (i = 1; i <= FLAPS; i++) {
+		flap(test, vsc, chan, i % NR_FLAPS);
+		KUNIT_ASSERT_EQ(test, chan->releases, i);
+		KUNIT_ASSERT_EQ_MSG(test, sim_gpadls(), 0, "round %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, sim_visible_pages(), visible, "round %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, vsc->last_error, 0, "round %u", i);
+	}
+	rcu_read_lock();
+	for (relid = 1; relid < VMBUS_MAX_RELIDS; relid++)
+		KUNIT_EXPECT_NULL(test, vmbus_relid_lookup(relid));
+	rcu_read_unlock();
+	KUNIT_EXPECT_TRUE(test, list_empty(&vmbus_bus.channels));
+	/* It works as on the first day. */
+	sim_reoffer(chan);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+}
+
 /* ---- while the driver stops ---- */
 
 static int rescind_all(void *unused)
@@ -603,6 +717,7 @@ static struct kunit_case rescind_cases[] = {
 	KUNIT_CASE(callback_taken_back_tells_nobody),
 	KUNIT_CASE(failed_probe_is_not_told),
 	KUNIT_CASE(unregistered_device_waits_for_the_rescind),
+	KUNIT_CASE(flaps),
 	KUNIT_CASE(storm_while_it_stops),
 	{}
 };

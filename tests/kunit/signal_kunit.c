@@ -320,9 +320,13 @@ static void refused_signal_of_room(struct kunit *test)
 	guest->host->vsp = &sim_source;
 	guest->host->source_left = 2000;
 	guest->host->source_size = 1024;
+	/* On the CPU of the host's thread all would be read as it comes. */
+	guest->reads = false;
 	sim_start_ok(test, NEWEST);
 	sim_refuse_signals(0, 3);
 	guest_open(test, guest, guest->host);
+	KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(guest->host->out.header->pending_send)));
+	WRITE_ONCE(guest->reads, true);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&guest->received) == 2000));
 	KUNIT_EXPECT_EQ(test, sim_refused_signals(), 3);
 }

@@ -630,6 +630,53 @@ static void file_without_memory(struct kunit *test)
 	expect_file(test, uio.ch, 2 * UIO_RING);
 }
 
+/* The same when the channel's directory comes: the channel does without the file. */
+static void directory_without_memory(struct kunit *test)
+{
+	struct vmbus_chan *chan;
+	u64 mark;
+
+	KUNIT_ASSERT_EQ(test, fault_init(), 0);
+	uio_start(test, &sim_echo);
+	chan = to_vmbus_chan(uio.ch);
+	KUNIT_EXPECT_EQ(test, hv_create_ring_sysfs(uio.ch, map_ring), 0);
+	vmbus_ring_file_dir(chan, false);
+	expect_file(test, uio.ch, -ENOENT);
+	mark = sim_log_mark();
+	fault_arm(1);
+	vmbus_ring_file_dir(chan, true);
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	expect_file(test, uio.ch, -ENOENT);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no file for its ring: -12"), 1);
+	vmbus_ring_file_dir(chan, false);
+	vmbus_ring_file_dir(chan, true);
+	expect_file(test, uio.ch, 2 * UIO_RING);
+	fault_exit();
+}
+
+/* Rather leaked than used for something else while somebody has it mapped. */
+static void ring_that_cannot_be_held(struct kunit *test)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL, 1);
+	u64 mark = sim_log_mark();
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	split_page(pages, 1);
+	KUNIT_ASSERT_EQ(test, fault_init(), 0);
+	fault_arm(1);
+	vmbus_ring_hold(test, pages, 2);
+	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	fault_exit();
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 8 KiB of a ring"), 1);
+	vmbus_ring_release(test);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, page_count(pages + i), 2);
+		put_page(pages + i);
+		__free_page(pages + i);
+	}
+}
+
 /* Its functions may be gone with its module. */
 static void files_go_with_the_driver(struct kunit *test)
 {
@@ -809,6 +856,8 @@ static struct kunit_case uio_cases[] = {
 	KUNIT_CASE(each_file_has_its_rings_size),
 	KUNIT_CASE(file_comes_when_asked_for),
 	KUNIT_CASE(file_without_memory),
+	KUNIT_CASE(directory_without_memory),
+	KUNIT_CASE(ring_that_cannot_be_held),
 	KUNIT_CASE(files_go_with_the_driver),
 	KUNIT_CASE(linear_ring_is_mapped_by_the_driver),
 	KUNIT_CASE(scattered_ring_is_mapped_by_the_bus),

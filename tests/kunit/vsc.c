@@ -81,6 +81,8 @@ remove(struct hv_device *dev)
 		hold(vsc);
 	if (!vsc->leaves_open)
 		vmbus_close(dev->channel);
+	if (vsc->in_remove)
+		vsc->in_remove(vsc);
 	atomic_dec(&vsc->bound);
 	atomic_inc(&vsc->removes);
 	return (typeof(((struct hv_driver *)NULL)->remove(NULL)))0;

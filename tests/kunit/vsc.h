@@ -26,6 +26,7 @@
  * @probe_error: what probe returns in the end, after it opened
  * @in_probe: called before probe returns, and before resume does; its result is
  *	theirs
+ * @in_remove: called when remove has closed the channel; may be NULL
  * @suspend_error: what suspend returns, having done nothing; set any time
  * @hold_probe: probe waits for vsc_let_go() before it opens
  * @hold_remove: remove does
@@ -52,6 +53,7 @@ struct vsc {
 	bool deaf;
 	int probe_error;
 	int (*in_probe)(struct vsc *vsc, struct hv_device *dev);
+	void (*in_remove)(struct vsc *vsc);
 	int suspend_error;
 	bool hold_probe;
 	bool hold_remove;
