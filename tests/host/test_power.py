@@ -1,4 +1,4 @@
-"""Hibernation: the host is left before the image and found again after it."""
+"""Hibernation: the host is left before the image and found again after it; the kernel turns round before there is an image."""
 
 import re
 import time
@@ -8,10 +8,13 @@ from hostlib.testing import case
 from test_device import device, with_balloon
 
 # What the host sees of one round, in this order.
-ROUND = (
+UNLOAD = r"vmbus_process_incoming_message type 16\b"
+DOWN = (
     r"vmbus_process_incoming_message type 7\b",     # close
     r"vmbus_process_incoming_message type 11\b",    # GPADL teardown
-    r"vmbus_process_incoming_message type 16\b",    # UNLOAD
+    UNLOAD,
+)
+UP = (
     r"vmbus_initiate_contact version 4\.0",
     r"vmbus_send_offer channel #1\b",
     r"vmbus_channel_open channel #1 status 0\b",
@@ -29,11 +32,12 @@ def in_order(trace: str, patterns: tuple[str, ...]) -> None:
 
 def freeze(guest: Guest, level: str) -> str:
     """One hibernation that turns round at this level of /sys/power/pm_test; returns what the kernel said."""
-    guest.sh(f"echo {level} >/sys/power/pm_test; echo shutdown >/sys/power/disk; dmesg -c >/tmp/before")
+    guest.sh(f"echo {level} >/sys/power/pm_test; echo shutdown >/sys/power/disk")
+    mark = guest.log_mark()
     guest.sh("echo disk >/sys/power/state", 180)
     guest.opened_at = time.monotonic()
     guest.sh("echo none >/sys/power/pm_test")
-    return guest.dmesg()
+    return guest.log_since(mark)
 
 
 def turns_round(guest: Guest, level: str) -> None:
@@ -43,7 +47,12 @@ def turns_round(guest: Guest, level: str) -> None:
     said = freeze(guest, level)
     assert "debug: Waiting for" in said, said
     assert not re.search(r"hv_vmbus.*(error|not there|no connection)|failed to .* noirq", said), said
-    in_order(guest.trace(mark), ROUND)
+    in_order(guest.trace(mark), DOWN + UP)
+    goes_on(guest, path)
+
+
+def goes_on(guest: Guest, path: str) -> None:
+    """The device is the same as before, bound and open, and its driver at work."""
     assert device(guest) == path
     assert guest.sh(f"cat {path}/state") == "3", "the channel is not open"
     assert guest.sh(f"readlink {path}/driver").endswith("/hv_balloon")

@@ -12,6 +12,15 @@ echo 8 >/proc/sys/kernel/printk
 
 exec 3<>/dev/ttyS1
 stty raw -echo <&3
+# A guest that has a disk for it: if there is an image, nothing of this life goes on. The kernel hands us early= of its
+# command line, modules that are there before.
+if [ -e /m/disk ]; then
+	for module in $(echo "$early" | tr , ' ') $(cat /m/disk); do
+		insmod "/m/$module.ko"
+	done
+	echo "agent restores" >&3
+	cat /sys/block/vda/dev >/sys/power/resume
+fi
 echo "agent ready $(uname -r)" >&3
 while read -r id command <&3; do
 	case $command in

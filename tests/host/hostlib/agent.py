@@ -90,13 +90,17 @@ class Agent:
 
     def wait_ready(self, timeout: float) -> str:
         """Wait for the first line of a guest's init; return its kernel release."""
+        return self.wait_line("agent ready", timeout).split()[-1]
+
+    def wait_line(self, text: str, timeout: float) -> str:
+        """Wait for a line of a guest's init that has this text; return it."""
         deadline = time.monotonic() + timeout
         try:
             while True:
                 # Firmware and boot loaders may have written before.
                 line = self._stream.line(deadline - time.monotonic())
-                if "agent ready" in line:
-                    return line.split()[-1]
+                if text in line:
+                    return line
         except Lost as lost:
             raise BootLost(f"init not reached: {lost}") from lost
 
@@ -112,12 +116,13 @@ class Agent:
             piece, coded = coded[: self.PIECE], coded[self.PIECE :]
             self._count += 1
             self._stream.send(f"{self._count} +{piece}\n".encode())
-            self._answer(self._count, 60)
+            self.answer(self._count, 60)
         self._count += 1
         self._stream.send(f"{self._count} {coded}\n".encode())
         return self._count
 
-    def _answer(self, number: int, timeout: float) -> tuple[int, str]:
+    def answer(self, number: int, timeout: float) -> tuple[int, str]:
+        """Wait for the end of the command that post() gave this number; return exit status and output."""
         deadline = time.monotonic() + timeout
         while True:
             words = self._stream.line(deadline - time.monotonic()).split()
@@ -131,7 +136,7 @@ class Agent:
 
     def run(self, command: str, timeout: float) -> tuple[int, str]:
         """Run a shell command; return exit status and output (stdout and stderr together)."""
-        return self._answer(self.post(command), timeout)
+        return self.answer(self.post(command), timeout)
 
 
 class Monitor:

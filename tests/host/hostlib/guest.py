@@ -15,9 +15,16 @@ from .machine import QEMU, QUIET, Machine, end, spawn
 
 # A boot takes 10 s, or 40 on a busy machine; with all checkers on, nested, minutes.
 BOOT_TIMEOUT = 300
+# From "echo disk" to the end of QEMU, and from the search for the image to the life that it was made of.
+OFF_TIMEOUT, RESTORE_TIMEOUT = 300, 300
+# In L1's memory: it outlives the host's QEMU.
+DISK = "/dev/hv-disk"
+DISK_MODULES = ["virtio_pci", "virtio_blk"]
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
 MACHINE = "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off"
+# Else another one each time that QEMU starts: the device would not be there again after hibernation.
+INSTANCE = "bea1100b-0001-4a5e-9d0e-000000000001"
 # What no guest may say, whatever a test is about.
 BAD = re.compile(
     r"Kernel panic|\bBUG:|\bWARNING:|KASAN|UBSAN|Oops:|general protection fault|possible (recursive|circular) locking|"
@@ -46,6 +53,8 @@ class Setup:
     memory: int = 512
     reboots: bool = False
     vmbus: bool = True
+    # Megabytes of a disk for an image of hibernation, 0 for none: hibernate() needs one.
+    disk: int = 0
 
 
 class CommandFailed(AssertionError):
@@ -68,6 +77,7 @@ class Guest:
     opened_at: float | None = None
     expected: list[str] = field(default_factory=list)
     memo: dict = field(default_factory=dict)
+    argv: list[str] = field(default_factory=list)
     _seen: int = 0
 
     # -- commands in the guest --
@@ -190,6 +200,41 @@ class Guest:
             raise
         self.opened_at = None
 
+    def hibernate(self) -> int:
+        """Write an image to the disk and go off; returns what restore() wants."""
+        self.sh("grep -q vda /proc/swaps || { mkswap /dev/vda && swapon /dev/vda; }; echo shutdown >/sys/power/disk")
+        number = self.agent.post("echo disk >/sys/power/state")
+        assert self.machine is not None
+        status = self.machine.ended(self.dir, OFF_TIMEOUT)
+        assert status is not None, "the machine did not go off"
+        assert status == 0, f"the host's QEMU ended, status {status}"
+        complaints = self.complaints()
+        assert not complaints, "the guest's console has:\n" + "\n".join(complaints)
+        return number
+
+    def restore(self, number: int, early: tuple[str, ...] = ()) -> None:
+        """Start the machine again, from the image; `early` are modules that the kernel of this boot loads before.
+
+        A machine that does not get so far that it looks for the image is a lost boot. From here on console and trace
+        are those of the new machine.
+        """
+        assert self.machine is not None
+        run = self.machine.new_run()
+        (self.dir / "initrd").rename(run / "initrd")
+        argv = list(self.argv)
+        if early:
+            argv[argv.index("-append") + 1] += f" early={','.join(early)}"
+        self.dir, self._seen, self.opened_at = run, 0, None
+        self.machine.start(run, argv)
+        try:
+            self.agent.wait_line("agent restores", BOOT_TIMEOUT)
+        except BootLost as lost:
+            lost.dir = run
+            raise
+        status, output = self.agent.answer(number, RESTORE_TIMEOUT)
+        self.opened_at = time.monotonic()
+        assert status == 0, f"hibernation: status {status}, {output}"
+
     def console(self) -> str:
         """Everything on the guest's console so far."""
         path = self.dir / "console"
@@ -210,12 +255,13 @@ class Guest:
 
 
 def _image(setup: Setup, kernel: Kernel, driver: Path | None, path: Path) -> dict[str, list[str]]:
+    disk = kernel.load_order(DISK_MODULES) if setup.disk else []
     names = kernel.load_order([*(["hv_vmbus"] if driver else []), *setup.modules])
-    modules = {name: kernel.module(name) for name in names}
+    modules = {name: kernel.module(name) for name in [*names, *disk]}
     if driver:
         modules["hv_vmbus"] = driver
     modules |= {extra.name.removesuffix(".ko"): extra for extra in setup.extra_modules}
-    l2_image(modules, dict(setup.files), path)
+    l2_image(modules, dict(setup.files), path, disk)
     return {name: kernel.load_order([name]) for name in names}
 
 
@@ -242,10 +288,13 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
         "-trace", "vmbus*", "-trace", "hv_balloon*", "-D", "trace",
     ]
     if setup.vmbus:
-        argv += ["-device", "vmbus-bridge", "-device", "hv-balloon,id=hvb"]
-    machine.start(run, argv)
+        argv += ["-device", "vmbus-bridge", "-device", f"hv-balloon,id=hvb,instanceid={INSTANCE}"]
+    if setup.disk:
+        argv += ["-drive", f"if=virtio,format=raw,cache=unsafe,file={DISK}"]
+    machine.start(run, argv, f"rm -f {DISK}; truncate -s {setup.disk}M {DISK}" if setup.disk else "")
     agent_stream, monitor_stream = machine.streams["agent"], machine.streams["monitor"]
-    guest = Guest(setup, kernel, driver, run, Agent(agent_stream), Monitor(monitor_stream), machine, order=order)
+    guest = Guest(setup, kernel, driver, run, Agent(agent_stream), Monitor(monitor_stream), machine, order=order,
+                  argv=argv)
     agent_stream.alive = monitor_stream.alive = guest.alive
     return _ready(guest)
 

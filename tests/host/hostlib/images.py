@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from .cpio import Image
@@ -41,9 +42,14 @@ def l1_image(kernel: Kernel, path: Path) -> None:
     image.write(path)
 
 
-def l2_image(modules: dict[str, Path], files: dict[str, Path], path: Path) -> None:
-    """L2: busybox, modules as /m/NAME.ko, files under the names given, and the agent."""
+def l2_image(modules: dict[str, Path], files: dict[str, Path], path: Path, disk: Sequence[str] = ()) -> None:
+    """L2: busybox, modules as /m/NAME.ko, files under the names given, and the agent.
+
+    With names of modules that drive its disk, it looks for an image of hibernation there.
+    """
     image = _base("l2-init.sh")
+    if disk:
+        image.file("m/disk", "".join(f"{name}\n" for name in disk).encode())
     for name, source in modules.items():
         image.file(f"m/{name}.ko", module_bytes(source))
     for name, source in files.items():

@@ -115,10 +115,10 @@ class Machine:
         path.mkdir()
         return path
 
-    def start(self, run: Path, argv: list[str]) -> None:
-        """Start an L2 QEMU in its run directory."""
+    def start(self, run: Path, argv: list[str], before: str = "") -> None:
+        """Start an L2 QEMU in its run directory, after a command of L1's shell."""
         quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in argv)
-        (run / "qemu.sh").write_text(f"exec {quoted} >qemu.log 2>&1\n")
+        (run / "qemu.sh").write_text(f"{before}\nexec {quoted} >qemu.log 2>&1\n")
         for name in ("agent", "monitor"):
             self.streams[name].drain()
         self.streams["control"].send(f"start {run.name}\n".encode())
