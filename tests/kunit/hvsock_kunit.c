@@ -4,6 +4,7 @@
  * last reference. Each case ends with all that was rescinded released, once.
  */
 #include <linux/module.h>
+#include <asm/unaligned.h>
 
 #include "call.h"
 #include "files.h"
@@ -653,84 +654,214 @@ static void override_excludes_and_chooses(struct kunit *test)
 
 /* ---- a storm ---- */
 
-#define CONNECTIONS	300
+#define CONNECTIONS	240
+#define AT_A_TIME	24
+#define PACKETS		6
 
-static int close_all(void *unused)
+/* The service of those that are taken back as soon as they are offered. */
+static const guid_t doomed = GUID_INIT(0x0000dead, 0xfacb, 0x11e6, 0xbd, 0x58, 0x64, 0x00, 0x6a,
+				       0x79, 0x86, 0xd3);
+
+/* How a connection ends; each number of the storm has its own. */
+enum ending {
+	GUEST_FIRST,	/* the user goes, then the host takes it back */
+	DATA_LEFT,	/* the host takes it back; what it has sent is read then */
+	DATA_IN_FLIGHT,	/* the same, while the host still answers */
+	BOTH,		/* the user and the host at the same moment */
+	DOOMED,		/* taken back as soon as it is offered */
+	ENDINGS
+};
+
+static struct {
+	atomic_t next;			/* number of the next one that has a socket */
+	atomic_t ended[ENDINGS];
+	atomic_t read, wrong;		/* packets; things that should not be */
+	bool over;
+} weather;
+
+/* Payload of packet @n from connection @number. */
+static u64 word(u32 number, u32 n)
+{
+	return (u64)number << 32 | n;
+}
+
+/* Reads what is there. Return: packets so far, of which @got were before. */
+static u32 read_answers(struct sock *sock, u32 number, u32 got)
+{
+	u64 payload, id;
+	u32 len;
+
+	while (!vmbus_recvpacket(sock->ch, &payload, sizeof(payload), &len, &id) && len) {
+		if (len != sizeof(payload) || payload != word(number, got))
+			atomic_inc(&weather.wrong);
+		got++;
+		atomic_inc(&weather.read);
+	}
+	return got;
+}
+
+/* All answers are in the ring: none is read yet. */
+static bool all_answered(const struct sock *sock)
+{
+	return hv_get_bytes_to_read(&sock->ch->inbound) == PACKETS * (16 + sizeof(u64) + 8);
+}
+
+static void send_all(struct sock *sock, u32 number)
+{
+	u64 payload;
+	u32 n;
+
+	for (n = 0; n < PACKETS; n++) {
+		payload = word(number, n);
+		if (send_to(sock, &payload, sizeof(payload)))
+			atomic_inc(&weather.wrong);
+	}
+}
+
+/* The host takes it back with data in the ring, or on its way there. */
+static void read_the_rest(struct sock *sock, struct sim_chan *chan, u32 number, bool all)
+{
+	u32 got;
+
+	sim_rescind(chan);
+	got = all ? 0 : read_answers(sock, number, 0);
+	if (!sim_wait(READ_ONCE(sock->told)))
+		atomic_inc(&weather.wrong);
+	got = read_answers(sock, number, got);
+	if (all ? got != PACKETS : got > PACKETS)
+		atomic_inc(&weather.wrong);
+	if (send_to(sock, &number, sizeof(number)) != -ENODEV)
+		atomic_inc(&weather.wrong);
+	sock_put(sock);
+}
+
+static void use(struct sock *sock)
+{
+	struct sim_chan *chan;
+	enum ending ending;
+	u32 number;
+
+	if (guid_equal(&sock->ch->offermsg.offer.if_type, &doomed)) {
+		sock_put(sock);
+		atomic_inc(&weather.ended[DOOMED]);
+		return;
+	}
+
+	number = atomic_fetch_inc(&weather.next);
+	ending = number % DOOMED;
+	send_all(sock, number);
+	if (ending < DATA_IN_FLIGHT && !sim_wait(all_answered(sock)))
+		atomic_inc(&weather.wrong);
+	/* As long as it is not unregistered its relid is no other's. */
+	sim_lock();
+	chan = sim_chan_locked(sock->relid);
+	sim_unlock();
+	switch (ending) {
+	case GUEST_FIRST:
+		if (read_answers(sock, number, 0) != PACKETS)
+			atomic_inc(&weather.wrong);
+		sock_abandon(sock);
+		sim_rescind(chan);
+		break;
+	case DATA_LEFT:
+	case DATA_IN_FLIGHT:
+		read_the_rest(sock, chan, number, ending == DATA_LEFT);
+		break;
+	case BOTH:
+		sim_rescind(chan);
+		usleep_range(1, 1 + sim_random(500));
+		sock_abandon(sock);
+		break;
+	case DOOMED:
+	case ENDINGS:
+		break;
+	}
+	atomic_inc(&weather.ended[ending]);
+}
+
+static int use_all(void *unused)
 {
 	struct sock *sock;
 
-	while (atomic_read(&sockets.freed) + atomic_read(&sockets.failed) < CONNECTIONS) {
+	while (!READ_ONCE(weather.over)) {
 		sock = sock_take(0);
-		if (!sock || !sim_random(4))
-			usleep_range(100, 100 + 10 * (1 + sim_random(100)));
-		if (!sock)
-			continue;
-		if (sim_random(4))
-			send_to(sock, &sock->relid, sizeof(sock->relid));
-		if (sim_random(2))
-			sock_put(sock);
+		if (sock)
+			use(sock);
 		else
-			sock_abandon(sock);
+			usleep_range(200, 400);
 	}
 	return 0;
 }
 
-static void rescind_some(u32 percent)
+/* Return: whether it is one that is taken back at once. */
+static bool begin_one(struct kunit *test, u32 i)
 {
+	guid_t local = endpoint;
 	struct sim_chan *chan;
-	u32 relid;
 
-	sim_lock();
-	for (relid = 1; relid < SIM_RELIDS; relid++) {
-		chan = sim_chan_locked(relid);
-		if (chan && chan->flags && sim_random(100) < percent)
-			sim_rescind_locked(chan);
+	if (i % 2) {
+		put_unaligned_le16(i, local.b);
+		KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&local, &service), 0);
+		return false;
 	}
-	sim_unlock();
+	chan = sim_add_socket(test, 0, i % 8 ? &service : &doomed, &sim_echo);
+	if (i % 8)
+		return false;
+	usleep_range(1, 1 + sim_random(2000));
+	sim_rescind(chan);
+	return true;
+}
+
+static void expect_fair_weather(struct kunit *test, u32 lasting)
+{
+	u32 bound = atomic_read(&sockets.bound), all = 0, ending;
+
+	/* Whoever was not taken back at once had a socket; others may have had one. */
+	for (ending = 0; ending < DOOMED; ending++) {
+		KUNIT_EXPECT_GE_MSG(test, atomic_read(&weather.ended[ending]), lasting / DOOMED,
+				    "ending %u", ending);
+		all += atomic_read(&weather.ended[ending]);
+	}
+	KUNIT_EXPECT_EQ(test, all, lasting);
+	KUNIT_EXPECT_EQ(test, all + atomic_read(&weather.ended[DOOMED]), bound);
+	KUNIT_EXPECT_EQ(test, atomic_read(&weather.wrong), 0);
+	KUNIT_EXPECT_GE(test, atomic_read(&weather.read), 2 * (lasting / DOOMED) * PACKETS);
+	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), bound);
+	KUNIT_EXPECT_LE(test, bound + atomic_read(&sockets.failed), CONNECTIONS);
+	kunit_info(test, "%u of %u connections had a socket, %d packets came back\n", bound,
+		   CONNECTIONS, atomic_read(&weather.read));
 }
 
 static void storm(struct kunit *test)
 {
-	guid_t local = endpoint;
-	struct guest_call *call;
-	unsigned int i;
+	struct guest_call *users[4];
+	u32 i, lasting = CONNECTIONS;
 	u64 mark;
 
 	start(test, V5_3);
 	sim_listen(&sim_echo);
+	memset(&weather, 0, sizeof(weather));
 	mark = sim_log_mark();
-	call = guest_call_begin(test, close_all, NULL);
+	for (i = 0; i < ARRAY_SIZE(users); i++)
+		users[i] = guest_call_begin(test, use_all, NULL);
 	for (i = 0; i < CONNECTIONS; i++) {
-		local.b[0] = i;
-		local.b[1] = i >> 8;
-		if (i % 2)
-			KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&local, &service), 0);
-		else
-			sim_add_socket(test, 0, &service, i % 4 ? &sim_echo : &sim_sink);
-		/* On a slow machine all that follow may go before they have a socket. */
-		if (!i)
-			KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.bound)));
-		if (i % 10 == 9)
-			rescind_some(30);
-	}
-	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_TL_CONNECT) == CONNECTIONS / 2));
-	/* On a slow machine that takes more than one patience. */
-	for (i = 0; i < 5; i++)
-		if (sim_wait(({ rescind_some(100); !unreleased(); })))
+		if (!sim_wait(i < sim_received(SIM_RELID_RELEASED) + AT_A_TIME))
 			break;
-	KUNIT_EXPECT_EQ(test, unreleased(), 0);
-	/* Then the closer waits for none. */
-	atomic_set(&sockets.failed, CONNECTIONS);
-	guest_call_end(call);
+		lasting -= begin_one(test, i);
+	}
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_RELID_RELEASED) == CONNECTIONS));
+	WRITE_ONCE(weather.over, true);
+	for (i = 0; i < ARRAY_SIZE(users); i++)
+		guest_call_end(users[i]);
+	expect_fair_weather(test, lasting);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), CONNECTIONS / 2);
 	KUNIT_EXPECT_EQ(test, sim_sent(SIM_RESCIND), CONNECTIONS);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), CONNECTIONS);
-	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), atomic_read(&sockets.bound));
+	KUNIT_EXPECT_EQ(test, unreleased(), 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	/* The answer about a ring may cross the rescind. */
 	KUNIT_EXPECT_EQ(test, driver_lines(mark),
 			sim_log_lines(mark, "GPADL_CREATED that nobody asked for"));
-	kunit_info(test, "%d of %u connections had a socket\n", atomic_read(&sockets.bound),
-		   CONNECTIONS);
 }
 
 static struct kunit_case hvsock_cases[] = {
