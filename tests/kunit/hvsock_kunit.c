@@ -119,8 +119,7 @@ static void expect_gone(struct kunit *test, struct sim_chan *chan)
 static void expect_kept(struct kunit *test, struct sim_chan *chan)
 {
 	sim_drain(test);
-	flush_workqueue(vmbus_bus.sock_wq);
-	flush_workqueue(vmbus_bus.chan_wq);
+	vmbus_channels_flush();
 	KUNIT_EXPECT_FALSE_MSG(test, sim_gone(chan), "relid %u", chan->relid);
 }
 
@@ -652,6 +651,34 @@ static void override_excludes_and_chooses(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.bound), 1);
 }
 
+/* A herd that leaves does not hold up who comes, not even by its first one. */
+static void sockets_leave_one_by_one(struct kunit *test)
+{
+	struct sim_chan *chans[20], *next;
+	struct sock *sock;
+	unsigned int i;
+
+	start(test, V5_3);
+	sockets.hold[IN_REMOVE] = true;
+	for (i = 0; i < ARRAY_SIZE(chans); i++) {
+		chans[i] = connect_from_host(test, 100 + i, &sock);
+		sock_put(sock);
+	}
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		sim_rescind(chans[i]);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.told) == ARRAY_SIZE(chans)));
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.held[IN_REMOVE])));
+	next = connect_from_host(test, 1, &sock);
+	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.held[IN_REMOVE]), 1);
+	sock_let_go();
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chans[i])));
+	KUNIT_EXPECT_FALSE(test, sim_gone(next));
+	sock_abandon(sock);
+	sim_rescind(next);
+	expect_gone(test, next);
+}
+
 /* ---- a storm ---- */
 
 #define CONNECTIONS	240
@@ -680,9 +707,11 @@ static struct {
 } weather;
 
 /* Payload of packet @n from connection @number. */
-static u64 word(u32 number, u32 n)
+#define WORD(number, n)	((u64)(number) << 32 | (n))
+
+static void expect(bool ok)
 {
-	return (u64)number << 32 | n;
+	atomic_add(!ok, &weather.wrong);
 }
 
 /* Reads what is there. Return: packets so far, of which @got were before. */
@@ -692,30 +721,17 @@ static u32 read_answers(struct sock *sock, u32 number, u32 got)
 	u32 len;
 
 	while (!vmbus_recvpacket(sock->ch, &payload, sizeof(payload), &len, &id) && len) {
-		if (len != sizeof(payload) || payload != word(number, got))
-			atomic_inc(&weather.wrong);
+		expect(len == sizeof(payload) && payload == WORD(number, got));
 		got++;
 		atomic_inc(&weather.read);
 	}
 	return got;
 }
 
-/* All answers are in the ring: none is read yet. */
+/* None of the answers is read yet, and no more is to come. */
 static bool all_answered(const struct sock *sock)
 {
 	return hv_get_bytes_to_read(&sock->ch->inbound) == PACKETS * (16 + sizeof(u64) + 8);
-}
-
-static void send_all(struct sock *sock, u32 number)
-{
-	u64 payload;
-	u32 n;
-
-	for (n = 0; n < PACKETS; n++) {
-		payload = word(number, n);
-		if (send_to(sock, &payload, sizeof(payload)))
-			atomic_inc(&weather.wrong);
-	}
 }
 
 /* The host takes it back with data in the ring, or on its way there. */
@@ -725,56 +741,40 @@ static void read_the_rest(struct sock *sock, struct sim_chan *chan, u32 number, 
 
 	sim_rescind(chan);
 	got = all ? 0 : read_answers(sock, number, 0);
-	if (!sim_wait(READ_ONCE(sock->told)))
-		atomic_inc(&weather.wrong);
+	expect(sim_wait(READ_ONCE(sock->told)));
 	got = read_answers(sock, number, got);
-	if (all ? got != PACKETS : got > PACKETS)
-		atomic_inc(&weather.wrong);
-	if (send_to(sock, &number, sizeof(number)) != -ENODEV)
-		atomic_inc(&weather.wrong);
+	expect(all ? got == PACKETS : got <= PACKETS);
+	expect(send_to(sock, &number, sizeof(number)) == -ENODEV);
 	sock_put(sock);
 }
 
-static void use(struct sock *sock)
+static void use(struct sock *sock, u32 number)
 {
+	enum ending ending = number % DOOMED;
 	struct sim_chan *chan;
-	enum ending ending;
-	u32 number;
+	u64 payload;
+	u32 n;
 
-	if (guid_equal(&sock->ch->offermsg.offer.if_type, &doomed)) {
-		sock_put(sock);
-		atomic_inc(&weather.ended[DOOMED]);
-		return;
+	for (n = 0; n < PACKETS; n++) {
+		payload = WORD(number, n);
+		expect(!send_to(sock, &payload, sizeof(payload)));
 	}
-
-	number = atomic_fetch_inc(&weather.next);
-	ending = number % DOOMED;
-	send_all(sock, number);
-	if (ending < DATA_IN_FLIGHT && !sim_wait(all_answered(sock)))
-		atomic_inc(&weather.wrong);
+	if (ending < DATA_IN_FLIGHT)
+		expect(sim_wait(all_answered(sock)));
 	/* As long as it is not unregistered its relid is no other's. */
 	sim_lock();
 	chan = sim_chan_locked(sock->relid);
 	sim_unlock();
-	switch (ending) {
-	case GUEST_FIRST:
-		if (read_answers(sock, number, 0) != PACKETS)
-			atomic_inc(&weather.wrong);
+	if (ending == GUEST_FIRST) {
+		expect(read_answers(sock, number, 0) == PACKETS);
 		sock_abandon(sock);
 		sim_rescind(chan);
-		break;
-	case DATA_LEFT:
-	case DATA_IN_FLIGHT:
-		read_the_rest(sock, chan, number, ending == DATA_LEFT);
-		break;
-	case BOTH:
+	} else if (ending == BOTH) {
 		sim_rescind(chan);
 		usleep_range(1, 1 + sim_random(500));
 		sock_abandon(sock);
-		break;
-	case DOOMED:
-	case ENDINGS:
-		break;
+	} else {
+		read_the_rest(sock, chan, number, ending == DATA_LEFT);
 	}
 	atomic_inc(&weather.ended[ending]);
 }
@@ -785,10 +785,14 @@ static int use_all(void *unused)
 
 	while (!READ_ONCE(weather.over)) {
 		sock = sock_take(0);
-		if (sock)
-			use(sock);
-		else
+		if (!sock) {
 			usleep_range(200, 400);
+		} else if (guid_equal(&sock->ch->offermsg.offer.if_type, &doomed)) {
+			sock_put(sock);
+			atomic_inc(&weather.ended[DOOMED]);
+		} else {
+			use(sock, atomic_fetch_inc(&weather.next));
+		}
 	}
 	return 0;
 }
@@ -827,7 +831,6 @@ static void expect_fair_weather(struct kunit *test, u32 lasting)
 	KUNIT_EXPECT_EQ(test, atomic_read(&weather.wrong), 0);
 	KUNIT_EXPECT_GE(test, atomic_read(&weather.read), 2 * (lasting / DOOMED) * PACKETS);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), bound);
-	KUNIT_EXPECT_LE(test, bound + atomic_read(&sockets.failed), CONNECTIONS);
 	kunit_info(test, "%u of %u connections had a socket, %d packets came back\n", bound,
 		   CONNECTIONS, atomic_read(&weather.read));
 }
@@ -856,7 +859,6 @@ static void storm(struct kunit *test)
 	expect_fair_weather(test, lasting);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), CONNECTIONS / 2);
 	KUNIT_EXPECT_EQ(test, sim_sent(SIM_RESCIND), CONNECTIONS);
-	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), CONNECTIONS);
 	KUNIT_EXPECT_EQ(test, unreleased(), 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	/* The answer about a ring may cross the rescind. */
@@ -885,6 +887,7 @@ static struct kunit_case hvsock_cases[] = {
 	KUNIT_CASE_PARAM(sockets_hold_up_nobody, kinds_gen_params),
 	KUNIT_CASE(nobody_holds_up_sockets),
 	KUNIT_CASE(override_excludes_and_chooses),
+	KUNIT_CASE(sockets_leave_one_by_one),
 	KUNIT_CASE_PARAM(storm, kinds_gen_params),
 	{}
 };
