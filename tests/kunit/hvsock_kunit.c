@@ -681,8 +681,8 @@ static void sockets_leave_one_by_one(struct kunit *test)
 
 /* ---- a storm ---- */
 
-#define CONNECTIONS	240
-#define AT_A_TIME	24
+#define CONNECTIONS	120
+#define AT_A_TIME	16
 #define PACKETS		6
 
 /* The service of those that are taken back as soon as they are offered. */

@@ -252,7 +252,7 @@ static void small_echo(int fd)
 
 /* What the clients of a storm did; each writes its own. */
 struct client {
-	unsigned int done;
+	unsigned int done, slow;	/* more than a second for connect() */
 	long long connect_ms, echo_ms;	/* all of it */
 	long long slowest_ms;		/* connect() */
 };
@@ -270,6 +270,7 @@ static void be_client(struct client *client, unsigned int port, unsigned int cou
 		close(fd);
 		client->connect_ms += connected - begin;
 		client->echo_ms += now_ms() - connected;
+		client->slow += connected - begin > 1000;
 		if (connected - begin > client->slowest_ms)
 			client->slowest_ms = connected - begin;
 	}
@@ -299,6 +300,7 @@ static void storm(unsigned int port, unsigned int count, unsigned int clients)
 		failed += !!status;
 	for (i = 0; i < clients; i++) {
 		all.done += client[i].done;
+		all.slow += client[i].slow;
 		all.connect_ms += client[i].connect_ms;
 		all.echo_ms += client[i].echo_ms;
 		if (client[i].slowest_ms > all.slowest_ms)
@@ -306,8 +308,9 @@ static void storm(unsigned int port, unsigned int count, unsigned int clients)
 	}
 	printf("%u connections of %u clients in %lld ms\n", all.done, clients, now_ms() - begin);
 	if (all.done)
-		printf("each %lld ms to connect, %lld ms for its echo; slowest connect %lld ms\n",
-		       all.connect_ms / all.done, all.echo_ms / all.done, all.slowest_ms);
+		printf("each %lld ms to connect, at most %lld, %u more than 1 s; %lld ms to echo\n",
+		       all.connect_ms / all.done, all.slowest_ms, all.slow,
+		       all.echo_ms / all.done);
 	if (failed || all.done != count)
 		fail("%u clients failed", failed);
 }
