@@ -189,15 +189,24 @@ void vmbus_chan_interrupt(struct vmbus_chan *chan)
  */
 void vmbus_reset_channel_cb(struct vmbus_channel *channel)
 {
-	unsigned long flags;
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	unsigned long flags, silenced;
 
 	/* pci-hyperv calls its callback itself, under this lock. */
 	spin_lock_irqsave(&channel->sched_lock, flags);
-	WRITE_ONCE(channel->onchannel_callback, NULL);
+	if (channel->onchannel_callback) {
+		WRITE_ONCE(channel->onchannel_callback, NULL);
+		chan->silenced = get_state_synchronize_rcu();
+	}
+	silenced = chan->silenced;
 	spin_unlock_irqrestore(&channel->sched_lock, flags);
 
-	/* Interrupts that saw the callback are over, the tasklet too. */
-	synchronize_rcu();
+	/*
+	 * Interrupts that saw the callback are over, the tasklet too. That costs
+	 * a grace period once: a socket comes here when it is told of the rescind
+	 * and when it is removed, one after the other with all others.
+	 */
+	cond_synchronize_rcu(silenced);
 	tasklet_disable(&channel->callback_event);
 	tasklet_enable(&channel->callback_event);
 }

@@ -13,7 +13,8 @@
  *
  * A device is removed by the rescind work of its channel, or with the module. A
  * driver with a rescind callback is told by a first run of that work, and has
- * another one queued when it is done with the device (rescind.c).
+ * another one queued when it is done with the device (rescind.c). A socket's work
+ * leaves the removal to one that is queued behind those of other sockets.
  *
  * References: each queued work holds one on its channel. The offer's own is
  * dropped in release(), which the state machine lets happen once.
@@ -252,6 +253,22 @@ static void offered_too_late(struct vmbus_chan *chan)
 	mutex_unlock(&handlers_mutex);
 }
 
+static void remove_chan(struct vmbus_chan *chan)
+{
+	if (!chan->ch.primary_channel)
+		remove_device(chan);
+	if (release(chan) == -EBUSY)
+		offered_too_late(chan);
+}
+
+static void remove_socket(struct work_struct *work)
+{
+	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, remove_work);
+
+	remove_chan(chan);
+	vmbus_chan_put(chan);
+}
+
 static void rescind_chan(struct work_struct *work)
 {
 	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, rescind_work);
@@ -262,6 +279,8 @@ static void rescind_chan(struct work_struct *work)
 	} else {
 		if (cancel_work_sync(&ch->add_channel_work))
 			vmbus_chan_put(chan);
+		/* Who was done with the socket during the rescind has it queued twice. */
+		flush_work(&chan->remove_work);
 		/*
 		 * A probe that has the channel open may be about to set a rescind
 		 * callback. One that comes later cannot open it.
@@ -270,10 +289,15 @@ static void rescind_chan(struct work_struct *work)
 			glue->device_settle(chan);
 		if (vmbus_rescind_told(chan))
 			goto out;
-		remove_device(chan);
 	}
-	if (release(chan) == -EBUSY)
-		offered_too_late(chan);
+	/*
+	 * All would spin for sysfs, which lets in one at a time, and the sockets
+	 * that connect meanwhile would have to pass them all for each file.
+	 */
+	if (chan->wq == vmbus_bus.sock_wq)
+		vmbus_channel_queue(chan, vmbus_bus.gone_wq, &chan->remove_work);
+	else
+		remove_chan(chan);
 out:
 	vmbus_chan_put(chan);
 }
@@ -423,6 +447,7 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	INIT_LIST_HEAD(&chan->sub_node);
 	INIT_WORK(&ch->add_channel_work, add_chan);
 	INIT_WORK(&chan->rescind_work, rescind_chan);
+	INIT_WORK(&chan->remove_work, remove_socket);
 	init_completion(&ch->rescind_event);
 
 	info = vmbus_device_info(&offer->offer);
@@ -766,7 +791,8 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
 	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
 	vmbus_bus.chan_wq = alloc_workqueue("hv_chan", WQ_UNBOUND, 0);
 	vmbus_bus.sock_wq = alloc_workqueue("hv_sock_chan", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	if (vmbus_bus.add_wq && vmbus_bus.chan_wq && vmbus_bus.sock_wq)
+	vmbus_bus.gone_wq = alloc_ordered_workqueue("hv_sock_gone", 0);
+	if (vmbus_bus.add_wq && vmbus_bus.chan_wq && vmbus_bus.sock_wq && vmbus_bus.gone_wq)
 		return 0;
 	vmbus_channels_exit();
 	return -ENOMEM;
@@ -779,11 +805,14 @@ void vmbus_channels_exit(void)
 {
 	if (vmbus_bus.sock_wq)
 		destroy_workqueue(vmbus_bus.sock_wq);
+	if (vmbus_bus.gone_wq)
+		destroy_workqueue(vmbus_bus.gone_wq);
 	if (vmbus_bus.chan_wq)
 		destroy_workqueue(vmbus_bus.chan_wq);
 	if (vmbus_bus.add_wq)
 		destroy_workqueue(vmbus_bus.add_wq);
 	vmbus_bus.sock_wq = NULL;
+	vmbus_bus.gone_wq = NULL;
 	vmbus_bus.chan_wq = NULL;
 	vmbus_bus.add_wq = NULL;
 }
@@ -828,6 +857,7 @@ void vmbus_channels_remove(void)
 
 	drain_workqueue(vmbus_bus.add_wq);
 	drain_workqueue(vmbus_bus.sock_wq);
+	drain_workqueue(vmbus_bus.gone_wq);
 	drain_workqueue(vmbus_bus.chan_wq);
 	/* Nobody else changes the list any more. */
 	list_for_each_entry(ch, &vmbus_bus.channels, listentry)

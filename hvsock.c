@@ -60,8 +60,6 @@ void vmbus_hvsock_device_unregister(struct vmbus_channel *channel)
 	/* From now on nobody is told of the rescind; maybe somebody is just now. */
 	vmbus_rescind_unregister(chan);
 	vmbus_rescind_wait_told(chan);
-	/* Who was told is not interrupted any more. */
-	if (!READ_ONCE(chan->told))
-		vmbus_reset_channel_cb(channel);
+	vmbus_reset_channel_cb(channel);
 	vmbus_chan_put(chan);
 }

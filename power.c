@@ -46,10 +46,15 @@ bool vmbus_power_supported(void)
 
 /* ---- channels ---- */
 
-/* Sub-channels, sockets and rescinds that are under way are done. */
-static void flush_channels(void)
+/**
+ * vmbus_channels_flush() - sub-channels, sockets and rescinds under way are done
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_channels_flush(void)
 {
 	flush_workqueue(vmbus_bus.sock_wq);
+	flush_workqueue(vmbus_bus.gone_wq);
 	flush_workqueue(vmbus_bus.chan_wq);
 }
 
@@ -65,7 +70,7 @@ static int hold_devices(struct device *root)
 	vmbus_bus.held = true;
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	flush_workqueue(vmbus_bus.add_wq);
-	flush_channels();
+	vmbus_channels_flush();
 	return 0;
 }
 
@@ -206,7 +211,7 @@ static int end_sockets(void)
 		mutex_unlock(&vmbus_connection.channel_mutex);
 		vmbus_chan_put(chan);
 	}
-	flush_channels();
+	vmbus_channels_flush();
 	return err;
 }
 
@@ -268,7 +273,7 @@ static void forget_relids(void)
 			vmbus_chan_event(chan, VMBUS_EV_SUSPEND);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
-	flush_channels();
+	vmbus_channels_flush();
 }
 
 static void name_missing(void)
@@ -316,7 +321,7 @@ static int root_suspend(struct device *dev)
 	if (err)
 		return err;
 	/* What has gone is given back before the host is left. */
-	flush_channels();
+	vmbus_channels_flush();
 
 	err = vmbus_connection_suspend();
 	if (err && err != -ETIMEDOUT) {

@@ -104,6 +104,9 @@ struct vmbus_ring_file {
  * @linear_only: somebody maps ch.ringbuffer_page linearly (vmbus_alloc_ring())
  * @moved: it has interrupted another CPU since it was opened (read anywhere)
  *
+ * ch.sched_lock protects:
+ * @silenced: RCU's state when the callback was taken away last
+ *
  * @sc_mutex: primary: held while ch.sc_creation_callback runs or is changed;
  *	outside @open_mutex
  *
@@ -124,6 +127,7 @@ struct vmbus_ring_file {
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
+ * @remove_work: does that for a socket's, after @rescind_work
  * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
  *
@@ -152,6 +156,8 @@ struct vmbus_chan {
 	bool linear_only;
 	bool moved;
 
+	unsigned long silenced;
+
 	struct mutex sc_mutex;		/* ch.sc_creation_callback */
 
 	struct list_head subs;
@@ -165,6 +171,7 @@ struct vmbus_chan {
 
 	struct kref ref;
 	struct work_struct rescind_work;
+	struct work_struct remove_work;
 	struct vmbus_ring_file ring_file;
 	bool kobj_added;
 
@@ -260,7 +267,8 @@ struct vmbus_conn {
  * @root: parent of all devices: the ACPI or platform device of VMBus
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
- * @sock_wq: sockets' channels come and go, in any order and number
+ * @sock_wq: sockets' channels come and are rescinded, in any order and number
+ * @gone_wq: removes them, one after the other
  */
 struct vmbus_bus {
 	struct list_head channels;
@@ -270,6 +278,7 @@ struct vmbus_bus {
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
 	struct workqueue_struct *sock_wq;
+	struct workqueue_struct *gone_wq;
 };
 
 extern struct vmbus_deadlines vmbus_deadlines;
@@ -422,6 +431,7 @@ bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 /* power.c */
 extern const struct dev_pm_ops vmbus_bus_pm;
 extern const struct dev_pm_ops vmbus_root_pm;
+void vmbus_channels_flush(void);
 bool vmbus_power_supported(void);
 void vmbus_power_init(void);
 void vmbus_power_exit(void);

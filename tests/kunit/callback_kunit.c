@@ -191,6 +191,54 @@ static void never_runs_after_the_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&watch->late), 0);
 }
 
+struct reader {
+	bool inside, leave;
+};
+
+/* Holds up every grace period, but not for ever. */
+static int read_rcu(void *context)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(5000);
+	struct reader *reader = context;
+
+	rcu_read_lock();
+	WRITE_ONCE(reader->inside, true);
+	while (!READ_ONCE(reader->leave) && time_before(jiffies, end))
+		cpu_relax();
+	WRITE_ONCE(reader->inside, false);
+	rcu_read_unlock();
+	return 0;
+}
+
+/* Sockets come here twice each, and are removed one after the other. */
+static void who_is_silent_is_not_awaited(struct kunit *test)
+{
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct reader reader = { };
+	struct guest_call *call;
+
+	sim_start_ok(test, V5_3);
+	guest_open(test, guest, guest->host);
+	vmbus_reset_channel_cb(guest->ch);
+	call = guest_call_begin(test, read_rcu, &reader);
+	KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(reader.inside)));
+	vmbus_reset_channel_cb(guest->ch);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(reader.inside));
+	WRITE_ONCE(reader.leave, true);
+	guest_call_end(call);
+
+	/* Opened again, it is not silent. */
+	vmbus_close(guest->ch);
+	KUNIT_ASSERT_EQ(test, guest_try_open(guest), 0);
+	reader.leave = false;
+	call = guest_call_begin(test, read_rcu, &reader);
+	KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(reader.inside)));
+	vmbus_reset_channel_cb(guest->ch);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(reader.inside));
+	guest_call_end(call);
+	vmbus_close(guest->ch);
+}
+
 /* A closed channel that the host interrupts, and one that nobody offered. */
 static void interrupts_of_others_are_nobodys(struct kunit *test)
 {
@@ -424,6 +472,7 @@ static struct kunit_case callback_cases[] = {
 	KUNIT_CASE_PARAM(runs_where_it_belongs, modes_gen_params),
 	KUNIT_CASE_PARAM(never_runs_twice_at_once, modes_gen_params),
 	KUNIT_CASE_PARAM(never_runs_after_the_end, modes_gen_params),
+	KUNIT_CASE(who_is_silent_is_not_awaited),
 	KUNIT_CASE(interrupts_of_others_are_nobodys),
 	KUNIT_CASE(packet_before_open_result),
 	KUNIT_CASE(ids_run_out),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "guest.h"
 
+struct guest_moved guest_moved;
+
 struct guest_chan *guest_new(struct kunit *test, struct sim_chan *host)
 {
 	struct guest_chan *guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
@@ -73,4 +75,12 @@ bool guest_echoes(struct guest_chan *guest)
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id)
 {
 	return vmbus_sendpacket(guest->ch, (void *)payload, len, id, VM_PKT_DATA_INBAND, 0);
+}
+
+void guest_on_move(struct vmbus_channel *ch, u32 old, u32 new)
+{
+	guest_moved.ch = ch;
+	guest_moved.old = old;
+	guest_moved.new = new;
+	guest_moved.calls++;
 }

@@ -52,4 +52,14 @@ bool guest_echoes(struct guest_chan *guest);
 /* One inband packet; the errno. */
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id);
 
+/* The last move that a VSC was told of, and how many: the callback has no context. */
+extern struct guest_moved {
+	struct vmbus_channel *ch;
+	u32 old, new;
+	unsigned int calls;
+} guest_moved;
+
+/* For channel->change_target_cpu_callback. */
+void guest_on_move(struct vmbus_channel *ch, u32 old, u32 new);
+
 #endif /* _KUNIT_GUEST_H */

@@ -4,6 +4,7 @@
  * last reference. Each case ends with all that was rescinded released, once.
  */
 #include <linux/module.h>
+#include <asm/unaligned.h>
 
 #include "call.h"
 #include "files.h"
@@ -118,8 +119,7 @@ static void expect_gone(struct kunit *test, struct sim_chan *chan)
 static void expect_kept(struct kunit *test, struct sim_chan *chan)
 {
 	sim_drain(test);
-	flush_workqueue(vmbus_bus.sock_wq);
-	flush_workqueue(vmbus_bus.chan_wq);
+	vmbus_channels_flush();
 	KUNIT_EXPECT_FALSE_MSG(test, sim_gone(chan), "relid %u", chan->relid);
 }
 
@@ -651,86 +651,219 @@ static void override_excludes_and_chooses(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.bound), 1);
 }
 
+/* A herd that leaves does not hold up who comes, not even by its first one. */
+static void sockets_leave_one_by_one(struct kunit *test)
+{
+	struct sim_chan *chans[20], *next;
+	struct sock *sock;
+	unsigned int i;
+
+	start(test, V5_3);
+	sockets.hold[IN_REMOVE] = true;
+	for (i = 0; i < ARRAY_SIZE(chans); i++) {
+		chans[i] = connect_from_host(test, 100 + i, &sock);
+		sock_put(sock);
+	}
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		sim_rescind(chans[i]);
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.told) == ARRAY_SIZE(chans)));
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.held[IN_REMOVE])));
+	next = connect_from_host(test, 1, &sock);
+	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.held[IN_REMOVE]), 1);
+	sock_let_go();
+	for (i = 0; i < ARRAY_SIZE(chans); i++)
+		KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chans[i])));
+	KUNIT_EXPECT_FALSE(test, sim_gone(next));
+	sock_abandon(sock);
+	sim_rescind(next);
+	expect_gone(test, next);
+}
+
 /* ---- a storm ---- */
 
-#define CONNECTIONS	300
+#define CONNECTIONS	120
+#define AT_A_TIME	16
+#define PACKETS		6
 
-static int close_all(void *unused)
+/* The service of those that are taken back as soon as they are offered. */
+static const guid_t doomed = GUID_INIT(0x0000dead, 0xfacb, 0x11e6, 0xbd, 0x58, 0x64, 0x00, 0x6a,
+				       0x79, 0x86, 0xd3);
+
+/* How a connection ends; each number of the storm has its own. */
+enum ending {
+	GUEST_FIRST,	/* the user goes, then the host takes it back */
+	DATA_LEFT,	/* the host takes it back; what it has sent is read then */
+	DATA_IN_FLIGHT,	/* the same, while the host still answers */
+	BOTH,		/* the user and the host at the same moment */
+	DOOMED,		/* taken back as soon as it is offered */
+	ENDINGS
+};
+
+static struct {
+	atomic_t next;			/* number of the next one that has a socket */
+	atomic_t ended[ENDINGS];
+	atomic_t read, wrong;		/* packets; things that should not be */
+	bool over;
+} weather;
+
+/* Payload of packet @n from connection @number. */
+#define WORD(number, n)	((u64)(number) << 32 | (n))
+
+static void expect(bool ok)
+{
+	atomic_add(!ok, &weather.wrong);
+}
+
+/* Reads what is there. Return: packets so far, of which @got were before. */
+static u32 read_answers(struct sock *sock, u32 number, u32 got)
+{
+	u64 payload, id;
+	u32 len;
+
+	while (!vmbus_recvpacket(sock->ch, &payload, sizeof(payload), &len, &id) && len) {
+		expect(len == sizeof(payload) && payload == WORD(number, got));
+		got++;
+		atomic_inc(&weather.read);
+	}
+	return got;
+}
+
+/* None of the answers is read yet, and no more is to come. */
+static bool all_answered(const struct sock *sock)
+{
+	return hv_get_bytes_to_read(&sock->ch->inbound) == PACKETS * (16 + sizeof(u64) + 8);
+}
+
+/* The host takes it back with data in the ring, or on its way there. */
+static void read_the_rest(struct sock *sock, struct sim_chan *chan, u32 number, bool all)
+{
+	u32 got;
+
+	sim_rescind(chan);
+	got = all ? 0 : read_answers(sock, number, 0);
+	expect(sim_wait(READ_ONCE(sock->told)));
+	got = read_answers(sock, number, got);
+	expect(all ? got == PACKETS : got <= PACKETS);
+	expect(send_to(sock, &number, sizeof(number)) == -ENODEV);
+	sock_put(sock);
+}
+
+static void use(struct sock *sock, u32 number)
+{
+	enum ending ending = number % DOOMED;
+	struct sim_chan *chan;
+	u64 payload;
+	u32 n;
+
+	for (n = 0; n < PACKETS; n++) {
+		payload = WORD(number, n);
+		expect(!send_to(sock, &payload, sizeof(payload)));
+	}
+	if (ending < DATA_IN_FLIGHT)
+		expect(sim_wait(all_answered(sock)));
+	/* As long as it is not unregistered its relid is no other's. */
+	sim_lock();
+	chan = sim_chan_locked(sock->relid);
+	sim_unlock();
+	if (ending == GUEST_FIRST) {
+		expect(read_answers(sock, number, 0) == PACKETS);
+		sock_abandon(sock);
+		sim_rescind(chan);
+	} else if (ending == BOTH) {
+		sim_rescind(chan);
+		usleep_range(1, 1 + sim_random(500));
+		sock_abandon(sock);
+	} else {
+		read_the_rest(sock, chan, number, ending == DATA_LEFT);
+	}
+	atomic_inc(&weather.ended[ending]);
+}
+
+static int use_all(void *unused)
 {
 	struct sock *sock;
 
-	while (atomic_read(&sockets.freed) + atomic_read(&sockets.failed) < CONNECTIONS) {
+	while (!READ_ONCE(weather.over)) {
 		sock = sock_take(0);
-		if (!sock || !sim_random(4))
-			usleep_range(100, 100 + 10 * (1 + sim_random(100)));
-		if (!sock)
-			continue;
-		if (sim_random(4))
-			send_to(sock, &sock->relid, sizeof(sock->relid));
-		if (sim_random(2))
+		if (!sock) {
+			usleep_range(200, 400);
+		} else if (guid_equal(&sock->ch->offermsg.offer.if_type, &doomed)) {
 			sock_put(sock);
-		else
-			sock_abandon(sock);
+			atomic_inc(&weather.ended[DOOMED]);
+		} else {
+			use(sock, atomic_fetch_inc(&weather.next));
+		}
 	}
 	return 0;
 }
 
-static void rescind_some(u32 percent)
+/* Return: whether it is one that is taken back at once. */
+static bool begin_one(struct kunit *test, u32 i)
 {
+	guid_t local = endpoint;
 	struct sim_chan *chan;
-	u32 relid;
 
-	sim_lock();
-	for (relid = 1; relid < SIM_RELIDS; relid++) {
-		chan = sim_chan_locked(relid);
-		if (chan && chan->flags && sim_random(100) < percent)
-			sim_rescind_locked(chan);
+	if (i % 2) {
+		put_unaligned_le16(i, local.b);
+		KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&local, &service), 0);
+		return false;
 	}
-	sim_unlock();
+	chan = sim_add_socket(test, 0, i % 8 ? &service : &doomed, &sim_echo);
+	if (i % 8)
+		return false;
+	usleep_range(1, 1 + sim_random(2000));
+	sim_rescind(chan);
+	return true;
+}
+
+static void expect_fair_weather(struct kunit *test, u32 lasting)
+{
+	u32 bound = atomic_read(&sockets.bound), all = 0, ending;
+
+	/* Whoever was not taken back at once had a socket; others may have had one. */
+	for (ending = 0; ending < DOOMED; ending++) {
+		KUNIT_EXPECT_GE_MSG(test, atomic_read(&weather.ended[ending]), lasting / DOOMED,
+				    "ending %u", ending);
+		all += atomic_read(&weather.ended[ending]);
+	}
+	KUNIT_EXPECT_EQ(test, all, lasting);
+	KUNIT_EXPECT_EQ(test, all + atomic_read(&weather.ended[DOOMED]), bound);
+	KUNIT_EXPECT_EQ(test, atomic_read(&weather.wrong), 0);
+	KUNIT_EXPECT_GE(test, atomic_read(&weather.read), 2 * (lasting / DOOMED) * PACKETS);
+	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), bound);
+	kunit_info(test, "%u of %u connections had a socket, %d packets came back\n", bound,
+		   CONNECTIONS, atomic_read(&weather.read));
 }
 
 static void storm(struct kunit *test)
 {
-	guid_t local = endpoint;
-	struct guest_call *call;
-	unsigned int i;
+	struct guest_call *users[4];
+	u32 i, lasting = CONNECTIONS;
 	u64 mark;
 
 	start(test, V5_3);
 	sim_listen(&sim_echo);
+	memset(&weather, 0, sizeof(weather));
 	mark = sim_log_mark();
-	call = guest_call_begin(test, close_all, NULL);
+	for (i = 0; i < ARRAY_SIZE(users); i++)
+		users[i] = guest_call_begin(test, use_all, NULL);
 	for (i = 0; i < CONNECTIONS; i++) {
-		local.b[0] = i;
-		local.b[1] = i >> 8;
-		if (i % 2)
-			KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&local, &service), 0);
-		else
-			sim_add_socket(test, 0, &service, i % 4 ? &sim_echo : &sim_sink);
-		/* On a slow machine all that follow may go before they have a socket. */
-		if (!i)
-			KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.bound)));
-		if (i % 10 == 9)
-			rescind_some(30);
-	}
-	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_TL_CONNECT) == CONNECTIONS / 2));
-	/* On a slow machine that takes more than one patience. */
-	for (i = 0; i < 5; i++)
-		if (sim_wait(({ rescind_some(100); !unreleased(); })))
+		if (!sim_wait(i < sim_received(SIM_RELID_RELEASED) + AT_A_TIME))
 			break;
-	KUNIT_EXPECT_EQ(test, unreleased(), 0);
-	/* Then the closer waits for none. */
-	atomic_set(&sockets.failed, CONNECTIONS);
-	guest_call_end(call);
+		lasting -= begin_one(test, i);
+	}
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_RELID_RELEASED) == CONNECTIONS));
+	WRITE_ONCE(weather.over, true);
+	for (i = 0; i < ARRAY_SIZE(users); i++)
+		guest_call_end(users[i]);
+	expect_fair_weather(test, lasting);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), CONNECTIONS / 2);
 	KUNIT_EXPECT_EQ(test, sim_sent(SIM_RESCIND), CONNECTIONS);
-	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), CONNECTIONS);
-	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.freed), atomic_read(&sockets.bound));
+	KUNIT_EXPECT_EQ(test, unreleased(), 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	/* The answer about a ring may cross the rescind. */
 	KUNIT_EXPECT_EQ(test, driver_lines(mark),
 			sim_log_lines(mark, "GPADL_CREATED that nobody asked for"));
-	kunit_info(test, "%d of %u connections had a socket\n", atomic_read(&sockets.bound),
-		   CONNECTIONS);
 }
 
 static struct kunit_case hvsock_cases[] = {
@@ -754,6 +887,7 @@ static struct kunit_case hvsock_cases[] = {
 	KUNIT_CASE_PARAM(sockets_hold_up_nobody, kinds_gen_params),
 	KUNIT_CASE(nobody_holds_up_sockets),
 	KUNIT_CASE(override_excludes_and_chooses),
+	KUNIT_CASE(sockets_leave_one_by_one),
 	KUNIT_CASE_PARAM(storm, kinds_gen_params),
 	{}
 };

@@ -287,32 +287,17 @@ static void new_channels_use_it_again(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, remove_cpu(GOING), 0);
 }
 
-/* What the VSC was told; the callback has no context. */
-static struct {
-	struct vmbus_channel *ch;
-	u32 old, new;
-	unsigned int calls;
-} told;
-
-static void tell(struct vmbus_channel *ch, u32 old, u32 new)
-{
-	told.ch = ch;
-	told.old = old;
-	told.new = new;
-	told.calls++;
-}
-
 static void vsc_is_told(struct kunit *test)
 {
 	struct place *place = start_one(test, V5_3);
 
-	memset(&told, 0, sizeof(told));
-	place->guest.ch->change_target_cpu_callback = tell;
+	memset(&guest_moved, 0, sizeof(guest_moved));
+	place->guest.ch->change_target_cpu_callback = guest_on_move;
 	KUNIT_EXPECT_EQ(test, remove_cpu(GOING), 0);
-	KUNIT_EXPECT_EQ(test, told.calls, 1);
-	KUNIT_EXPECT_PTR_EQ(test, told.ch, place->guest.ch);
-	KUNIT_EXPECT_EQ(test, told.old, GOING);
-	KUNIT_EXPECT_EQ(test, told.new, place->guest.ch->target_cpu);
+	KUNIT_EXPECT_EQ(test, guest_moved.calls, 1);
+	KUNIT_EXPECT_PTR_EQ(test, guest_moved.ch, place->guest.ch);
+	KUNIT_EXPECT_EQ(test, guest_moved.old, GOING);
+	KUNIT_EXPECT_EQ(test, guest_moved.new, place->guest.ch->target_cpu);
 }
 
 /* ---- hosts that do not want to ---- */

@@ -136,39 +136,23 @@ static void refused_move_changes_nothing(struct kunit *test)
 	expect_on(test, moving, 1);
 }
 
-/* What the VSC was told last, and how often; the callback has no context. */
-static struct {
-	struct vmbus_channel *ch;
-	u32 old;
-	u32 new;
-	unsigned int calls;
-} told;
-
-static void tell(struct vmbus_channel *ch, u32 old, u32 new)
-{
-	told.ch = ch;
-	told.old = old;
-	told.new = new;
-	told.calls++;
-}
-
 static void vsc_is_told(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_MODIFY, .times = 1, .action = SIM_REFUSE,
 					 .status = 0x8000ffff };
 	struct moving *moving = start(test, V5_3);
 
-	memset(&told, 0, sizeof(told));
-	moving->guest.ch->change_target_cpu_callback = tell;
+	memset(&guest_moved, 0, sizeof(guest_moved));
+	moving->guest.ch->change_target_cpu_callback = guest_on_move;
 	sim_rule(&refuse);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 2), -EINVAL);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 0), 0);
-	KUNIT_EXPECT_EQ(test, told.calls, 0);
+	KUNIT_EXPECT_EQ(test, guest_moved.calls, 0);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 2), 0);
-	KUNIT_EXPECT_EQ(test, told.calls, 1);
-	KUNIT_EXPECT_PTR_EQ(test, told.ch, moving->guest.ch);
-	KUNIT_EXPECT_EQ(test, told.old, 0);
-	KUNIT_EXPECT_EQ(test, told.new, 2);
+	KUNIT_EXPECT_EQ(test, guest_moved.calls, 1);
+	KUNIT_EXPECT_PTR_EQ(test, guest_moved.ch, moving->guest.ch);
+	KUNIT_EXPECT_EQ(test, guest_moved.old, 0);
+	KUNIT_EXPECT_EQ(test, guest_moved.new, 2);
 }
 
 /* The host drops a second request before it answered the first, and says so here. */

@@ -121,8 +121,7 @@ void sleep_settle(struct kunit *test)
 	/* A removal may be followed by an addition, and that by an offer. */
 	for (i = 0; i < 3; i++) {
 		sim_drain(test);
-		flush_workqueue(vmbus_bus.chan_wq);
-		flush_workqueue(vmbus_bus.sock_wq);
+		vmbus_channels_flush();
 		flush_workqueue(vmbus_bus.add_wq);
 	}
 }

@@ -104,6 +104,7 @@ static int socket_probe(struct hv_device *dev, const struct hv_vmbus_device_id *
 
 static typeof(((struct hv_driver *)NULL)->remove(NULL)) socket_remove(struct hv_device *dev)
 {
+	hold(IN_REMOVE);
 	vmbus_close(dev->channel);
 	atomic_inc(&sockets.removes);
 	return (typeof(((struct hv_driver *)NULL)->remove(NULL)))0;

@@ -30,7 +30,7 @@ struct sock {
 };
 
 /* Where the driver can be held. */
-enum sock_place { IN_PROBE, AFTER_OPEN, IN_CALLBACK, SOCK_PLACES };
+enum sock_place { IN_PROBE, AFTER_OPEN, IN_CALLBACK, IN_REMOVE, SOCK_PLACES };
 
 /**
  * struct sockets - the driver, one at a time

@@ -7,7 +7,8 @@
  *   uio exchange N ROUNDS	packets by the rings of /dev/uioN, with interrupts
  *   uio irq N			no interrupt while they are off, one when they are on
  *   uio subs N COUNT ROUNDS	so many sub-channels, packets on all
- *   uio rescind N		the device is taken away while all is mapped
+ *   uio rescind N COUNT	the device is taken away, a sub-channel before it, while
+ *				all is mapped and so many sub-channels are open
  *
  * Prints a line of what it found; status 0 if all was as it should be.
  */
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +24,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "program.h"
 
 #define PAGE		4096
 #define MAX_PAYLOAD	16384
@@ -54,18 +59,6 @@ static unsigned int number;	/* N of uioN */
 static int fd;
 static volatile uint32_t *monitor_page;
 static struct packet out, in;
-
-static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	printf("wrong: ");
-	vprintf(format, args);
-	printf(" (errno: %s)\n", strerror(errno));
-	va_end(args);
-	exit(1);
-}
 
 /* ---- sysfs ---- */
 
@@ -465,7 +458,7 @@ static void find_subs(struct channel *subs, unsigned int count, unsigned int pri
 		fail("%u of %u sub-channels have a ring file", found, count);
 }
 
-static void with_subs(struct channel *chans, unsigned int count, unsigned int rounds)
+static void open_subs(struct channel *chans, unsigned int count)
 {
 	unsigned int i;
 	size_t size;
@@ -481,19 +474,56 @@ static void with_subs(struct channel *chans, unsigned int count, unsigned int ro
 		if (!read_number(device_path("device/channels/%u/subchannel_id", chans[i].relid)))
 			fail("relid %u is no sub-channel", chans[i].relid);
 	}
-	exchange(chans, count + 1, rounds);
 }
 
-static void rescind(struct channel *chan)
+/* Whoever has it mapped may go on with it, and sees no page fault. */
+static void use_memory(struct channel *chan)
+{
+	if (chan->tx.header[0] >= chan->tx.size)
+		fail("relid %u: the write index is %u", chan->relid, chan->tx.header[0]);
+	memset(chan->tx.data, 0x5a, chan->tx.size);
+	memset(chan->rx.data, 0xa5, chan->rx.size);
+}
+
+/* The mapping of a file in sysfs ends with the file, which is the kernel's rule. */
+static void expect_no_memory(struct channel *chan)
+{
+	int status, tries;
+
+	fflush(stdout);
+	for (tries = 0; tries < 200; tries++, usleep(100000)) {
+		if (!fork())
+			_exit(chan->tx.header[0] & 0);
+		if (wait(&status) > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+			return;
+	}
+	fail("relid %u: its ring is still mapped", chan->relid);
+}
+
+/* The host takes a sub-channel away alone; the others go on. */
+static void rescind_sub(struct channel *chans, unsigned int count)
+{
+	host("rescind", "%u", chans[count].relid);
+	usleep(500000);
+	/* Its file is there as long as it is open. */
+	use_memory(&chans[count]);
+	exchange(chans, count, 20);
+	printf("relid %u is gone, the others go on\n", chans[count].relid);
+}
+
+static void rescind(struct channel *chans, unsigned int subs)
 {
 	uint32_t count;
+	unsigned int i;
 	ssize_t len;
 
+	if (subs)
+		rescind_sub(chans, subs);
 	drain_interrupts();
 	set_interrupts(1);
 	if (!fork()) {
 		usleep(500000);
-		host("rescind", "%u", chan->relid);
+		host("rescind", "%u", chans[0].relid);
 		_exit(0);
 	}
 	len = read(fd, &count, sizeof(count));
@@ -501,25 +531,34 @@ static void rescind(struct channel *chan)
 		fail("read gave %zd", len);
 	if (errno != EIO)
 		fail("read of a device that is gone");
+	wait(NULL);
 	printf("read: %s\n", strerror(errno));
 	len = write(fd, &(uint32_t){ 1 }, 4);
 	if (len >= 0)
 		fail("write gave %zd", len);
 	printf("write: %s\n", strerror(errno));
-	printf("the write index is %s\n", chan->tx.header[0] < chan->tx.size ? "readable" : "odd");
-	if (munmap(chan->map, chan->map_size) || close(fd))
-		fail("munmap, close");
+	for (i = 1; i <= subs; i++)
+		expect_no_memory(&chans[i]);
+	use_memory(&chans[0]);
+	for (i = 0; i <= subs; i++)
+		if (munmap(chans[i].map, chans[i].map_size))
+			fail("munmap");
+	if (close(fd))
+		fail("close");
+	printf("the device's ring was there to the end\n");
 }
 
 int main(int argc, char **argv)
 {
 	static struct channel chans[1 + MAX_SUBS];
-	unsigned int subs;
+	unsigned int subs = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
 
 	if (argc < 3)
 		return 2;
 	/* No test hangs because the kernel does. */
 	alarm(240);
+	if (subs > MAX_SUBS && strcmp(argv[1], "exchange"))
+		return 2;
 	number = strtoul(argv[2], NULL, 0);
 	if (!strcmp(argv[1], "info")) {
 		info();
@@ -532,10 +571,12 @@ int main(int argc, char **argv)
 		exchange(chans, 1, strtoul(argv[3], NULL, 0));
 		compare_maps(&chans[0]);
 	} else if (!strcmp(argv[1], "subs") && argc == 5) {
-		subs = strtoul(argv[3], NULL, 0);
-		with_subs(chans, subs < MAX_SUBS ? subs : MAX_SUBS, strtoul(argv[4], NULL, 0));
-	} else if (!strcmp(argv[1], "rescind")) {
-		rescind(&chans[0]);
+		open_subs(chans, subs);
+		exchange(chans, subs + 1, strtoul(argv[4], NULL, 0));
+	} else if (!strcmp(argv[1], "rescind") && argc == 4) {
+		open_subs(chans, subs);
+		exchange(chans, subs + 1, 20);
+		rescind(chans, subs);
 	} else {
 		return 2;
 	}

@@ -7,7 +7,9 @@
  *   vsock source PORT BYTES	connect, ask, read to the host's FIN, then send as much, FIN
  *   vsock abrupt PORT BYTES	connect, ask, wait, read what is left of a channel that is gone
  *   vsock refused PORT MS	connect, which must fail within so many ms; says with what
- *   vsock storm PORT COUNT	so many connections one after the other, an echo on each
+ *   vsock storm PORT COUNT CLIENTS
+ *				so many connections, one after the other by each of CLIENTS
+ *				processes, an echo on each
  *   vsock many PORT COUNT	so many connections at a time, an echo on each
  *   vsock drop PORT BYTES	send to echo without end until the host takes the channel away
  *   vsock accept PORT SERVICE BYTES COMMANDS
@@ -18,11 +20,11 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,22 +32,12 @@
 
 #include <linux/vm_sockets.h>
 
+#include "program.h"
+
 #define CHUNK	65536
 #define HOST	2
 
 static unsigned char buffer[CHUNK];
-
-static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	printf("wrong: ");
-	vprintf(format, args);
-	printf(" (errno: %s)\n", strerror(errno));
-	va_end(args);
-	exit(1);
-}
 
 static long long now_ms(void)
 {
@@ -258,20 +250,69 @@ static void small_echo(int fd)
 		fail("no end");
 }
 
-static void storm(unsigned int port, unsigned int count)
+/* What the clients of a storm did; each writes its own. */
+struct client {
+	unsigned int done, slow;	/* more than a second for connect() */
+	long long connect_ms, echo_ms;	/* all of it */
+	long long slowest_ms;		/* connect() */
+};
+
+static void be_client(struct client *client, unsigned int port, unsigned int count)
 {
-	long long begin = now_ms();
-	unsigned int i;
+	long long begin, connected;
 	int fd;
 
-	/* More than a second for each would be another failure. */
-	alarm(240 + count);
-	for (i = 0; i < count; i++) {
+	for (; client->done < count; client->done++) {
+		begin = now_ms();
 		fd = dial(port);
+		connected = now_ms();
 		small_echo(fd);
 		close(fd);
+		client->connect_ms += connected - begin;
+		client->echo_ms += now_ms() - connected;
+		client->slow += connected - begin > 1000;
+		if (connected - begin > client->slowest_ms)
+			client->slowest_ms = connected - begin;
 	}
-	printf("%u connections in %lld ms\n", count, now_ms() - begin);
+}
+
+static void storm(unsigned int port, unsigned int count, unsigned int clients)
+{
+	size_t size = clients * sizeof(struct client);
+	struct client *client = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0), all = { };
+	unsigned int i, failed = 0;
+	long long begin = now_ms();
+	int status;
+
+	if (client == MAP_FAILED)
+		fail("mmap for %u clients", clients);
+	for (i = 0; i < clients; i++) {
+		if (fork())
+			continue;
+		/* More than a second for each would be another failure. */
+		alarm(240 + count);
+		be_client(&client[i], port, count / clients + (i < count % clients));
+		exit(0);
+	}
+	alarm(260 + count);
+	while (wait(&status) > 0)
+		failed += !!status;
+	for (i = 0; i < clients; i++) {
+		all.done += client[i].done;
+		all.slow += client[i].slow;
+		all.connect_ms += client[i].connect_ms;
+		all.echo_ms += client[i].echo_ms;
+		if (client[i].slowest_ms > all.slowest_ms)
+			all.slowest_ms = client[i].slowest_ms;
+	}
+	printf("%u connections of %u clients in %lld ms\n", all.done, clients, now_ms() - begin);
+	if (all.done)
+		printf("each %lld ms to connect, at most %lld, %u more than 1 s; %lld ms to echo\n",
+		       all.connect_ms / all.done, all.slowest_ms, all.slow,
+		       all.echo_ms / all.done);
+	if (failed || all.done != count)
+		fail("%u clients failed", failed);
 }
 
 static void many(unsigned int port, unsigned int count)
@@ -381,8 +422,8 @@ int main(int argc, char **argv)
 	number = strtoul(argv[3], NULL, 0);
 	if (!strcmp(argv[1], "refused"))
 		refused(port, number);
-	else if (!strcmp(argv[1], "storm"))
-		storm(port, number);
+	else if (!strcmp(argv[1], "storm") && argc == 5)
+		storm(port, number, strtoul(argv[4], NULL, 0));
 	else if (!strcmp(argv[1], "many"))
 		many(port, number);
 	else if (!strcmp(argv[1], "drop"))
