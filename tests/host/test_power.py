@@ -1,4 +1,4 @@
-"""Hibernation: the host is left before the image and found again after it; the kernel turns round before there is an image."""
+"""Hibernation that turns round before there is an image: the host is left and found again."""
 
 import re
 import time
@@ -65,8 +65,7 @@ def goes_on(guest: Guest, path: str) -> None:
 
 @case()
 def devices_freeze_and_thaw(guest: Guest) -> None:
-    """pm_test platform, twice: the channel is closed, UNLOAD, connected with 4.0 again, offered, opened."""
-    turns_round(guest, "platform")
+    """pm_test platform: the channel is closed, UNLOAD, connected with 4.0 again, offered, opened. Others repeat it."""
     turns_round(guest, "platform")
 
 

@@ -39,7 +39,6 @@ class Case:
     setup: Setup | None
     kernels: tuple[str, ...]
     drivers: tuple[str, ...]
-    fresh: bool
     beside: bool
 
     @property
@@ -56,13 +55,13 @@ def note(text: str) -> None:
 
 
 def case(setup: Setup | None = Setup(extras=("vscs",)), kernels: tuple[str, ...] = ("6.1", "6.12"),
-         drivers: tuple[str, ...] = (OURS, STOCK), fresh: bool = False, beside: bool = False) -> Callable:
+         drivers: tuple[str, ...] = (OURS, STOCK), beside: bool = False) -> Callable:
     """Declare a test case. With setup=None the function gets the Environment and boots what it likes.
 
     With beside=True the present guest lives on meanwhile: such a case boots by boot_plain() alone.
     """
     def declare(function: Callable) -> Callable:
-        CASES.append(Case(function, setup, kernels, drivers, fresh, beside))
+        CASES.append(Case(function, setup, kernels, drivers, beside))
         return function
     return declare
 
@@ -144,9 +143,9 @@ class Environment:
         self.plain = boot_plain(want, self.driver_file(), self.machine.dir / f"plain{self._plain}")
         return self.plain
 
-    def guest_for(self, want: Setup, fresh: bool) -> Guest:
+    def guest_for(self, want: Setup) -> Guest:
         """The present guest if it was booted so, else a new one."""
-        if fresh or not self.guest or self._setup != want or not self.guest.alive():
+        if not self.guest or self._setup != want or not self.guest.alive():
             self.boot(want)
             self._setup = want
         assert self.guest is not None
@@ -215,7 +214,7 @@ def _attempt(env: Environment, item: Case) -> None:
             env.drop()
         item.run(env)
     else:
-        guest = env.guest_for(item.setup, item.fresh)
+        guest = env.guest_for(item.setup)
         guest.expected = []
         item.run(guest)
     for guest in (env.plain, env.guest):
