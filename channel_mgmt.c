@@ -262,6 +262,8 @@ static void rescind_chan(struct work_struct *work)
 	} else {
 		if (cancel_work_sync(&ch->add_channel_work))
 			vmbus_chan_put(chan);
+		if (cancel_work_sync(&chan->wake_work))
+			vmbus_chan_put(chan);
 		/*
 		 * A probe that has the channel open may be about to set a rescind
 		 * callback. One that comes later cannot open it.
@@ -275,6 +277,14 @@ static void rescind_chan(struct work_struct *work)
 	if (release(chan) == -EBUSY)
 		offered_too_late(chan);
 out:
+	vmbus_chan_put(chan);
+}
+
+static void wake_chan(struct work_struct *work)
+{
+	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, wake_work);
+
+	glue->device_wake(chan);
 	vmbus_chan_put(chan);
 }
 
@@ -423,6 +433,7 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	INIT_LIST_HEAD(&chan->sub_node);
 	INIT_WORK(&ch->add_channel_work, add_chan);
 	INIT_WORK(&chan->rescind_work, rescind_chan);
+	INIT_WORK(&chan->wake_work, wake_chan);
 	init_completion(&ch->rescind_event);
 
 	info = vmbus_device_info(&offer->offer);
@@ -511,6 +522,8 @@ static bool on_reoffer(const struct vmbus_channel_offer_channel *offer)
 		}
 		if (!taken)
 			chan->ch.offermsg.child_relid = VMBUS_NO_RELID;
+		else if (chan->asleep && !vmbus_bus.held)
+			vmbus_channel_queue(chan, chan->wq, &chan->wake_work);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	if (taken)

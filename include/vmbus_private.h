@@ -118,12 +118,14 @@ struct vmbus_ring_file {
  * @drained: sub-channel: no longer shown, and not announced to the driver
  * @target_counted: counted in the CPU spreading
  * @add_held: primary: to be added when vmbus_bus.held ends
- * @missed: primary: its driver resumed before the host offered it again
+ * @asleep: primary: its driver could not resume, since the host had not offered
+ *	it again: it is suspended still
  *
  * @ref: references. The offer holds one until the relid is released, the
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
+ * @wake_work: resumes the driver that is @asleep
  * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
  *
@@ -161,10 +163,11 @@ struct vmbus_chan {
 	bool drained;
 	bool target_counted;
 	bool add_held;
-	bool missed;
+	bool asleep;
 
 	struct kref ref;
 	struct work_struct rescind_work;
+	struct work_struct wake_work;
 	struct vmbus_ring_file ring_file;
 	bool kobj_added;
 
@@ -283,6 +286,8 @@ DECLARE_PER_CPU(struct vmbus_synic, vmbus_synic);
  *	probe it. May sleep. 0 or -errno, then nothing is left behind.
  * @device_del: undo device_add(); waits for the driver's remove(). May sleep.
  * @device_settle: wait for a probe or remove of the device that runs now.
+ * @device_wake: resume its driver, which is asleep since a hibernation in which
+ *	the host did not offer the device again. May sleep.
  * @channel_add: show the sub-channel below its device. May sleep.
  * @channel_del: undo channel_add(). May sleep.
  */
@@ -290,6 +295,7 @@ struct vmbus_glue_ops {
 	int (*device_add)(struct vmbus_chan *chan);
 	void (*device_del)(struct vmbus_chan *chan);
 	void (*device_settle)(struct vmbus_chan *chan);
+	void (*device_wake)(struct vmbus_chan *chan);
 	int (*channel_add)(struct vmbus_chan *chan);
 	void (*channel_del)(struct vmbus_chan *chan);
 };
@@ -422,6 +428,7 @@ bool vmbus_driver_find_id(struct hv_driver *drv, struct hv_device *dev,
 extern const struct dev_pm_ops vmbus_bus_pm;
 extern const struct dev_pm_ops vmbus_root_pm;
 bool vmbus_power_supported(void);
+void vmbus_power_wake(struct vmbus_chan *chan);
 void vmbus_power_init(void);
 void vmbus_power_exit(void);
 int vmbus_power_syscore_suspend(void);
