@@ -94,6 +94,20 @@ void vmbus_chan_put(struct vmbus_chan *chan)
 	kref_put(&chan->ref, chan_free);
 }
 
+/**
+ * vmbus_chan_queue() - queue a work of a channel, unless it is queued
+ * @chan: referenced channel
+ * @wq: where
+ * @work: it gets a reference of its own, which it drops
+ */
+void vmbus_chan_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
+		      struct work_struct *work)
+{
+	vmbus_chan_get(chan);
+	if (!queue_work(wq, work))
+		vmbus_chan_put(chan);
+}
+
 /* ---- host interrupts ---- */
 
 static void run_callback(unsigned long data)

@@ -108,20 +108,6 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 
 /* ---- channels come and go ---- */
 
-/**
- * vmbus_channel_queue() - queue a work of a channel, unless it is queued
- * @chan: referenced channel
- * @wq: where
- * @work: it gets a reference of its own, which it drops
- */
-void vmbus_channel_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
-			 struct work_struct *work)
-{
-	vmbus_chan_get(chan);
-	if (!queue_work(wq, work))
-		vmbus_chan_put(chan);
-}
-
 static void post_relid_released(u32 relid)
 {
 	struct vmbus_channel_relid_released msg = {
@@ -281,6 +267,8 @@ static void rescind_chan(struct work_struct *work)
 			vmbus_chan_put(chan);
 		/* Who was done with the socket during the rescind has it queued twice. */
 		flush_work(&chan->remove_work);
+		if (cancel_work_sync(&chan->wake_work))
+			vmbus_chan_put(chan);
 		/*
 		 * A probe that has the channel open may be about to set a rescind
 		 * callback. One that comes later cannot open it.
@@ -295,10 +283,18 @@ static void rescind_chan(struct work_struct *work)
 	 * that connect meanwhile would have to pass them all for each file.
 	 */
 	if (chan->wq == vmbus_bus.sock_wq)
-		vmbus_channel_queue(chan, vmbus_bus.gone_wq, &chan->remove_work);
+		vmbus_chan_queue(chan, vmbus_bus.gone_wq, &chan->remove_work);
 	else
 		remove_chan(chan);
 out:
+	vmbus_chan_put(chan);
+}
+
+static void wake_chan(struct work_struct *work)
+{
+	struct vmbus_chan *chan = container_of(work, struct vmbus_chan, wake_work);
+
+	glue->device_wake(chan);
 	vmbus_chan_put(chan);
 }
 
@@ -385,7 +381,7 @@ void vmbus_channel_subs_ready(struct vmbus_chan *primary)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	primary->subs_ready = true;
 	list_for_each_entry(sub, &primary->subs, sub_node)
-		vmbus_channel_queue(sub, vmbus_bus.chan_wq, &sub->ch.add_channel_work);
+		vmbus_chan_queue(sub, vmbus_bus.chan_wq, &sub->ch.add_channel_work);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
@@ -448,6 +444,7 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	INIT_WORK(&ch->add_channel_work, add_chan);
 	INIT_WORK(&chan->rescind_work, rescind_chan);
 	INIT_WORK(&chan->remove_work, remove_socket);
+	INIT_WORK(&chan->wake_work, wake_chan);
 	init_completion(&ch->rescind_event);
 
 	info = vmbus_device_info(&offer->offer);
@@ -536,6 +533,8 @@ static bool on_reoffer(const struct vmbus_channel_offer_channel *offer)
 		}
 		if (!taken)
 			chan->ch.offermsg.child_relid = VMBUS_NO_RELID;
+		else if (chan->asleep && !vmbus_bus.held)
+			vmbus_chan_queue(chan, chan->wq, &chan->wake_work);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	if (taken)
@@ -579,13 +578,13 @@ static void on_offer(const struct vmbus_message *msg)
 				   offer->offer.sub_channel_index, err);
 		/* On no list; otherwise like a channel that was rescinded. */
 		vmbus_chan_event(chan, VMBUS_EV_RESCIND);
-		vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+		vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
 	} else if (!primary && vmbus_bus.held) {
 		chan->add_held = true;
 	} else if (!primary && !is_hvsock_channel(&chan->ch)) {
-		vmbus_channel_queue(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
+		vmbus_chan_queue(chan, vmbus_bus.add_wq, &chan->ch.add_channel_work);
 	} else if (!primary || to_vmbus_chan(primary)->subs_ready) {
-		vmbus_channel_queue(chan, chan->wq, &chan->ch.add_channel_work);
+		vmbus_chan_queue(chan, chan->wq, &chan->ch.add_channel_work);
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
@@ -610,7 +609,7 @@ int vmbus_channel_rescind(struct vmbus_chan *chan)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	/* At removal of the module everything goes anyway. */
 	if (vmbus_conn.state == VMBUS_CONNECTED && !(vmbus_bus.held && vmbus_chan_is_device(chan)))
-		vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+		vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 	return 0;
 }
@@ -803,18 +802,16 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
  */
 void vmbus_channels_exit(void)
 {
-	if (vmbus_bus.sock_wq)
-		destroy_workqueue(vmbus_bus.sock_wq);
-	if (vmbus_bus.gone_wq)
-		destroy_workqueue(vmbus_bus.gone_wq);
-	if (vmbus_bus.chan_wq)
-		destroy_workqueue(vmbus_bus.chan_wq);
-	if (vmbus_bus.add_wq)
-		destroy_workqueue(vmbus_bus.add_wq);
-	vmbus_bus.sock_wq = NULL;
-	vmbus_bus.gone_wq = NULL;
-	vmbus_bus.chan_wq = NULL;
-	vmbus_bus.add_wq = NULL;
+	struct workqueue_struct **queues[] = {
+		&vmbus_bus.sock_wq, &vmbus_bus.gone_wq, &vmbus_bus.chan_wq, &vmbus_bus.add_wq,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(queues); i++) {
+		if (*queues[i])
+			destroy_workqueue(*queues[i]);
+		*queues[i] = NULL;
+	}
 }
 
 /**

@@ -75,8 +75,11 @@ static int hold_devices(struct device *root)
 }
 
 /*
- * What had to wait is added and removed, and with it what the host did not offer
- * again. Nothing waits for any driver here: user space sleeps until the end.
+ * What had to wait is added and removed, and with it what has no driver and was
+ * not offered again. A device whose driver could not resume without its offer
+ * stays, asleep: the drivers that there are cannot be asked to remove a device
+ * that is suspended. Nothing waits for any driver here: user space sleeps until
+ * the end.
  */
 static void let_devices_go(struct device *root)
 {
@@ -85,13 +88,16 @@ static void let_devices_go(struct device *root)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	vmbus_bus.held = false;
 	list_for_each_entry(chan, &vmbus_bus.channels, ch.listentry) {
-		if (chan->missed || READ_ONCE(chan->ch.rescind))
-			vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+		bool sleeps = chan->asleep && READ_ONCE(chan->state) == VMBUS_CHAN_SUSPENDED;
+
+		if (READ_ONCE(chan->ch.rescind) && !sleeps)
+			vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
+		else if (chan->asleep && !sleeps)
+			vmbus_chan_queue(chan, chan->wq, &chan->wake_work);
 		else if (chan->add_held)
-			vmbus_channel_queue(chan, vmbus_chan_is_device(chan) ?
+			vmbus_chan_queue(chan, vmbus_chan_is_device(chan) ?
 					    vmbus_bus.add_wq : chan->wq,
 					    &chan->ch.add_channel_work);
-		chan->missed = false;
 		chan->add_held = false;
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
@@ -102,7 +108,7 @@ static void revoke(struct vmbus_chan *chan)
 {
 	lockdep_assert_held(&vmbus_connection.channel_mutex);
 	if (!vmbus_chan_event(chan, VMBUS_EV_RESCIND))
-		vmbus_channel_queue(chan, chan->wq, &chan->rescind_work);
+		vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
 }
 
 /* The host has forgotten it. */
@@ -128,6 +134,9 @@ static int device_suspend(struct device *dev)
 		return -EOPNOTSUPP;
 	}
 	if (!dev->driver)
+		return 0;
+	/* Since an earlier hibernation. */
+	if (READ_ONCE(to_vmbus_chan(device_to_hv_device(dev)->channel)->asleep))
 		return 0;
 	drv = drv_to_hv_drv(dev->driver);
 	if (!drv->suspend) {
@@ -156,12 +165,27 @@ static int device_resume(struct device *dev)
 
 	missing = READ_ONCE(chan->state) == VMBUS_CHAN_SUSPENDED;
 	err = drv->resume(hv_dev);
-	if (err && missing) {
-		mutex_lock(&vmbus_connection.channel_mutex);
-		chan->missed = true;
-		mutex_unlock(&vmbus_connection.channel_mutex);
-	}
+	mutex_lock(&vmbus_connection.channel_mutex);
+	chan->asleep = err && (missing || chan->asleep);
+	mutex_unlock(&vmbus_connection.channel_mutex);
 	return err;
+}
+
+/**
+ * vmbus_power_wake() - resume a driver whose device is offered at last
+ * @chan: the device's channel; the device is not removed meanwhile
+ *
+ * Context: process, sleeps in the driver's resume().
+ */
+void vmbus_power_wake(struct vmbus_chan *chan)
+{
+	struct device *dev = &chan->ch.device_obj->device;
+
+	/* The driver neither comes nor goes meanwhile. */
+	device_lock(dev);
+	if (READ_ONCE(chan->asleep) && !READ_ONCE(chan->ch.rescind))
+		device_resume(dev);
+	device_unlock(dev);
 }
 
 /* Suspend to idle keeps the connection: nothing to do. */
@@ -283,15 +307,15 @@ static void name_missing(void)
 	mutex_lock(&vmbus_connection.channel_mutex);
 	list_for_each_entry(chan, &vmbus_bus.channels, ch.listentry)
 		if (READ_ONCE(chan->state) == VMBUS_CHAN_SUSPENDED)
-			pr_err("device %pUl/%pUl is not there after resume, it goes\n",
+			pr_err("device %pUl/%pUl is not there after resume\n",
 			       &chan->ch.offermsg.offer.if_type,
 			       &chan->ch.offermsg.offer.if_instance);
 	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
 /*
- * Devices are there again when the host has offered them; those that it did not
- * offer go in let_devices_go().
+ * Devices are there again when the host has offered them; of the others
+ * let_devices_go() decides.
  */
 static int root_resume(struct device *dev)
 {

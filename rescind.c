@@ -110,9 +110,7 @@ void vmbus_rescind_unregister(struct vmbus_chan *chan)
 	/* A rescind that comes later finds it. At removal everything goes anyway. */
 	if (!READ_ONCE(chan->ch.rescind) || READ_ONCE(vmbus_conn.state) != VMBUS_CONNECTED)
 		return;
-	vmbus_chan_get(chan);
-	if (!queue_work(chan->wq, &chan->rescind_work))
-		vmbus_chan_put(chan);
+	vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
 }
 
 /**

@@ -223,6 +223,10 @@ static void forget_driver(struct hv_device *hv_dev)
 	vmbus_rescind_forget_driver(to_vmbus_chan(hv_dev->channel));
 	vmbus_ring_files_forget(to_vmbus_chan(hv_dev->channel));
 	vmbus_close(hv_dev->channel);	/* in case the driver did not */
+	/* That was its state. */
+	mutex_lock(&vmbus_connection.channel_mutex);
+	to_vmbus_chan(hv_dev->channel)->asleep = false;
+	mutex_unlock(&vmbus_connection.channel_mutex);
 }
 
 static int vmbus_probe(struct device *dev)
@@ -413,6 +417,7 @@ static const struct vmbus_glue_ops glue_ops = {
 	.device_add = device_add_glue,
 	.device_del = device_del_glue,
 	.device_settle = device_settle_glue,
+	.device_wake = vmbus_power_wake,
 	.channel_add = vmbus_sysfs_add_channel,
 	.channel_del = vmbus_sysfs_del_channel,
 };

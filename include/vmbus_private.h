@@ -121,13 +121,15 @@ struct vmbus_ring_file {
  * @drained: sub-channel: no longer shown, and not announced to the driver
  * @target_counted: counted in the CPU spreading
  * @add_held: primary: to be added when vmbus_bus.held ends
- * @missed: primary: its driver resumed before the host offered it again
+ * @asleep: primary: its driver could not resume, since the host had not offered
+ *	it again: it is suspended still
  *
  * @ref: references. The offer holds one until the relid is released, the
  *	hv_device of a primary one until its release, each sub-channel one on
  *	its primary, the kobject one, each queued work one.
  * @rescind_work: removes the channel after a rescind
  * @remove_work: does that for a socket's, after @rescind_work
+ * @wake_work: resumes the driver that is @asleep
  * @ring_file: for user space that maps the ring
  * @kobj_added: ch.kobj is in sysfs (vmbus_connection.channel_mutex)
  *
@@ -167,11 +169,12 @@ struct vmbus_chan {
 	bool drained;
 	bool target_counted;
 	bool add_held;
-	bool missed;
+	bool asleep;
 
 	struct kref ref;
 	struct work_struct rescind_work;
 	struct work_struct remove_work;
+	struct work_struct wake_work;
 	struct vmbus_ring_file ring_file;
 	bool kobj_added;
 
@@ -292,6 +295,8 @@ DECLARE_PER_CPU(struct vmbus_synic, vmbus_synic);
  *	probe it. May sleep. 0 or -errno, then nothing is left behind.
  * @device_del: undo device_add(); waits for the driver's remove(). May sleep.
  * @device_settle: wait for a probe or remove of the device that runs now.
+ * @device_wake: resume its driver, which is asleep since a hibernation in which
+ *	the host did not offer the device again. May sleep.
  * @channel_add: show the sub-channel below its device. May sleep.
  * @channel_del: undo channel_add(). May sleep.
  */
@@ -299,6 +304,7 @@ struct vmbus_glue_ops {
 	int (*device_add)(struct vmbus_chan *chan);
 	void (*device_del)(struct vmbus_chan *chan);
 	void (*device_settle)(struct vmbus_chan *chan);
+	void (*device_wake)(struct vmbus_chan *chan);
 	int (*channel_add)(struct vmbus_chan *chan);
 	void (*channel_del)(struct vmbus_chan *chan);
 };
@@ -359,6 +365,8 @@ void vmbus_openid_start(void);
 void vmbus_chan_init(struct vmbus_chan *chan);
 struct vmbus_chan *vmbus_chan_get(struct vmbus_chan *chan);
 void vmbus_chan_put(struct vmbus_chan *chan);
+void vmbus_chan_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
+		      struct work_struct *work);
 void vmbus_chan_interrupt(struct vmbus_chan *chan);
 int vmbus_channel_withdraw(struct vmbus_chan *chan);
 struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
@@ -401,8 +409,6 @@ void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
 int vmbus_channel_rescind(struct vmbus_chan *chan);
-void vmbus_channel_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
-			 struct work_struct *work);
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
 
 /* rescind.c */
@@ -433,6 +439,7 @@ extern const struct dev_pm_ops vmbus_bus_pm;
 extern const struct dev_pm_ops vmbus_root_pm;
 void vmbus_channels_flush(void);
 bool vmbus_power_supported(void);
+void vmbus_power_wake(struct vmbus_chan *chan);
 void vmbus_power_init(void);
 void vmbus_power_exit(void);
 int vmbus_power_syscore_suspend(void);

@@ -261,7 +261,7 @@ static void slot_is_left_empty(struct kunit *test)
 
 /* ---- devices come and go meanwhile ---- */
 
-static void missing_device_goes(struct kunit *test)
+static void missing_device_stays_asleep(struct kunit *test)
 {
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
 	struct sim_chan *other = sim_add(test, &sim_type_perf, &sim_echo);
@@ -278,21 +278,68 @@ static void missing_device_goes(struct kunit *test)
 	wake_devices(&sleep);
 	KUNIT_EXPECT_EQ(test, sleep.errors[0], -ENODEV);
 	KUNIT_EXPECT_EQ(test, sleep.errors[1], 0);
-	/* Its driver is asked to go when all others are back. */
-	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
 	sleep_complete(&sleep);
 	sleep_expect_missing(test, vsc, chan, mark);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 3);
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
-	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
+	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 2);
 	sleep_expect_works(test, other);
+	/* In the next hibernation it is not put to sleep again. */
 	sleep_expect_again(test, other);
 	KUNIT_EXPECT_EQ(test, atomic_read(&other_vsc->resumes), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->suspends), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
 	/* It may come again some day. */
 	chan->withheld = false;
 	sim_offer(chan);
-	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->resumes) == 1));
+	sleep_settle(test);
+	sleep_expect_works(test, chan);
 	sleep_expect_again(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->suspends), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
+}
+
+/* The next host that has it brings it back, with no offer between. */
+static void missing_device_is_there_next_time(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	u64 mark = sim_log_mark();
+	struct sleep sleep;
+	struct vsc *vsc;
+
+	sim_start_ok(test, NEWEST);
+	vsc = vsc_add(test, "missing", NULL);
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	sim_withhold(chan);
+	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
+	sleep_expect_missing(test, vsc, chan, mark);
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	chan->withheld = false;
+	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
+	sleep_expect_works(test, chan);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->resumes), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
+	sleep_expect_again(test, chan);
+}
+
+/* Its driver goes first: then it is a device without one. */
+static void missing_device_loses_its_driver(struct kunit *test)
+{
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	struct sleep sleep;
+	struct vsc *vsc;
+
+	sim_start_ok(test, NEWEST);
+	vsc = vsc_add(test, "missing", NULL);
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	sim_withhold(chan);
+	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
+	vsc_unregister(vsc);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
+	sleep_expect_again(test, NULL);
+	sleep_settle(test);
+	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 0);
 }
 
 /* Nobody serves it: it goes all the same. */
@@ -331,22 +378,17 @@ static void missing_device_comes_late(struct kunit *test)
 		if (round % 2) {
 			sim_offer(chan);
 			sim_drain(test);
+			/* Not before the end of it all. */
+			KUNIT_EXPECT_EQ(test, atomic_read(&vsc->resumes), round - 1);
 		}
-		vsc->hold_remove = round == 4;
-		reinit_completion(&vsc->gate);
 		sleep_complete(&sleep);
-		/* In the middle of its removal. */
-		if (vsc->hold_remove)
-			KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->held)));
-		sim_offer(chan);
-		sim_drain(test);
-		vsc_let_go(vsc);
-		KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == round));
-		KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1));
+		if (!(round % 2))
+			sim_offer(chan);
+		KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->resumes) == round));
 		sleep_settle(test);
-		/* In the end it is there, or was given back and may be offered anew. */
 		sleep_expect_works(test, chan);
 	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
 	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
 }
 
@@ -385,10 +427,18 @@ static void other_type_is_another_device(struct kunit *test)
 	other = vsc_add(test, "disk", &sim_type_perf);
 	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
 	chan->type = sim_type_perf;
-	/* The old device is not gone yet: the relid is given back. */
+	/* The old device is there, asleep: the relid is given back. */
 	chan->unwelcome = true;
 	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
-	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == 1));
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chan)));
+	sleep_settle(test);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&other->bound), 0);
+	/* What is offered when its driver has gone is taken in the end. */
+	vsc_unregister(vsc);
+	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
+	sim_return(chan);
+	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chan)));
 	sleep_settle(test);
 	chan->unwelcome = false;
@@ -471,13 +521,14 @@ static void rescind_at_any_moment(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->suspends), 1);
 	KUNIT_EXPECT_EQ(test, sleep.errors[0], moment == RESUMED ? 0 : -ENODEV);
 	sleep_complete(&sleep);
-	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == 1));
 	sleep_settle(test);
+	/* Of the new host it is known that it has the device no more. */
+	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == (moment >= BACK)));
 	/* A relid of the last connection is not given back to this one. */
 	if (moment >= BACK)
 		KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_RELID_RELEASED) == 1));
 	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), moment >= BACK);
-	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
+	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), moment >= BACK ? 1 : 2);
 	sleep_expect_works(test, other);
 	sleep_expect_again(test, other);
 }
@@ -644,7 +695,9 @@ static struct kunit_case power_cases[] = {
 	KUNIT_CASE(old_relids_mean_nothing),
 	KUNIT_CASE_PARAM(hibernation_attribute, sim_versions_gen_params),
 	KUNIT_CASE(slot_is_left_empty),
-	KUNIT_CASE(missing_device_goes),
+	KUNIT_CASE(missing_device_stays_asleep),
+	KUNIT_CASE(missing_device_is_there_next_time),
+	KUNIT_CASE(missing_device_loses_its_driver),
 	KUNIT_CASE(missing_device_without_driver_goes),
 	KUNIT_CASE(missing_device_comes_late),
 	KUNIT_CASE(offer_after_the_last),

@@ -52,7 +52,7 @@ void sleep_expect_works(struct kunit *test, struct sim_chan *chan);
 /* One more hibernation, after which that channel works; NULL for none. */
 void sleep_expect_again(struct kunit *test, struct sim_chan *chan);
 unsigned int sleep_nr_devices(void);
-/* A line since @mark names it, its driver could not open it and was removed. */
+/* A line since @mark names it, its driver could not open it, and stays, asleep. */
 void sleep_expect_missing(struct kunit *test, struct vsc *vsc, struct sim_chan *chan, u64 mark);
 
 /* The host was not left: two devices with drivers work as before. */
