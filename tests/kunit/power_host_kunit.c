@@ -65,6 +65,45 @@ static void host_does_not_confirm(struct kunit *test)
 	sleep_expect_again(test, chan);
 }
 
+/*
+ * A ring that the host did not let go, and then it did not confirm the end: the
+ * relid may be another channel's on the next connection, whose release says nothing
+ * of the ring.
+ */
+static void kept_ring_outlives_its_connection(struct kunit *test)
+{
+	const struct sim_rule teardown = {
+		.type = SIM_GPADL_TEARDOWN, .action = SIM_DROP, .times = 1,
+	};
+	const struct sim_rule unload = { .type = SIM_UNLOAD, .action = SIM_IGNORE, .times = 1 };
+	const unsigned long ring = 2 * VSC_RING / PAGE_SIZE;
+	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
+	unsigned long visible;
+	struct sleep sleep;
+
+	sim_allow_no_unload();
+	sim_use_visibility(true);
+	sim_rule(&teardown);
+	sim_rule(&unload);
+	sim_start_ok(test, NEWEST);
+	visible = sim_visible_pages();
+	vsc_add(test, "sleeper", NULL);
+	vmbus_deadlines.request = 2 * MSEC_PER_SEC;
+	vmbus_deadlines.unload = SHORT_MS;
+	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ETIMEDOUT);
+	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	sleep_expect_works(test, chan);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), visible + 2 * ring);
+	sim_rescind(chan);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chan)));
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), visible + ring);
+	/* The host says that it is through with all of it. */
+	chan->withheld = true;
+	sleep_expect_again(test, NULL);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), visible);
+}
+
 static const int post_errors[] = { -EIO, -EAGAIN };
 
 static void post_error_name(const int *err, char *desc)
@@ -673,6 +712,7 @@ static void socket_does_not_end(struct kunit *test)
 
 static struct kunit_case power_host_cases[] = {
 	KUNIT_CASE_PARAM(host_does_not_confirm, unloads_gen_params),
+	KUNIT_CASE(kept_ring_outlives_its_connection),
 	KUNIT_CASE_PARAM(host_cannot_be_told, post_error_gen_params),
 	KUNIT_CASE_PARAM(host_is_not_found, contacts_gen_params),
 	KUNIT_CASE_PARAM(stops_without_connection, contacts_gen_params),
