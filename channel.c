@@ -218,7 +218,7 @@ void vmbus_reset_channel_cb(struct vmbus_channel *channel)
 	/*
 	 * Interrupts that saw the callback are over, the tasklet too. That costs
 	 * a grace period once: a socket comes here when it is told of the rescind
-	 * and when it is removed, one after the other with all others.
+	 * and when it is removed, which only few are at a time.
 	 */
 	cond_synchronize_rcu(silenced);
 	tasklet_disable(&channel->callback_event);

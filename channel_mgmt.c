@@ -35,6 +35,12 @@
 
 /* Messages handled before the work lets others run. */
 #define MESSAGE_BATCH	64
+/*
+ * Sockets that are removed at a time: enough to wait for RCU side by side. More
+ * would only spin for sysfs, which lets one in, and a socket that connects has
+ * to pass them all for each of its files.
+ */
+#define SOCKETS_GOING	4
 
 /* One message at a time is handled. */
 static DEFINE_MUTEX(handlers_mutex);
@@ -278,10 +284,6 @@ static void rescind_chan(struct work_struct *work)
 		if (vmbus_rescind_told(chan))
 			goto out;
 	}
-	/*
-	 * All would spin for sysfs, which lets in one at a time, and the sockets
-	 * that connect meanwhile would have to pass them all for each file.
-	 */
 	if (chan->wq == vmbus_bus.sock_wq)
 		vmbus_chan_queue(chan, vmbus_bus.gone_wq, &chan->remove_work);
 	else
@@ -790,7 +792,7 @@ int vmbus_channels_init(const struct vmbus_glue_ops *ops)
 	vmbus_bus.add_wq = alloc_ordered_workqueue("hv_pri_chan", 0);
 	vmbus_bus.chan_wq = alloc_workqueue("hv_chan", WQ_UNBOUND, 0);
 	vmbus_bus.sock_wq = alloc_workqueue("hv_sock_chan", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	vmbus_bus.gone_wq = alloc_ordered_workqueue("hv_sock_gone", 0);
+	vmbus_bus.gone_wq = alloc_workqueue("hv_sock_gone", WQ_UNBOUND, SOCKETS_GOING);
 	if (vmbus_bus.add_wq && vmbus_bus.chan_wq && vmbus_bus.sock_wq && vmbus_bus.gone_wq)
 		return 0;
 	vmbus_channels_exit();

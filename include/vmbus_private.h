@@ -271,7 +271,7 @@ struct vmbus_conn {
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
  * @sock_wq: sockets' channels come and are rescinded, in any order and number
- * @gone_wq: removes them, one after the other
+ * @gone_wq: removes them, a few at a time
  */
 struct vmbus_bus {
 	struct list_head channels;

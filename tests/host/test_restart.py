@@ -3,10 +3,11 @@
 from hostlib.agent import BootLost
 from hostlib.guest import Guest, Setup
 from hostlib.testing import OURS, case
+from side_by_side import RINGS
 from test_device import device, with_balloon
 
 # All cases in one boot. The kdump kernel comes last: it is small, and has what it needs of the others' images.
-SETUP = Setup(modules=("hv_balloon",), extras=("kexec",), memory=1200, append="crashkernel=256M")
+SETUP = Setup(modules=("hv_balloon",), extras=("kexec", "test-modules"), memory=1200, append="crashkernel=256M")
 UNLOAD, CONTACT, OPEN = "message type 16", "vmbus_initiate_contact version 4.0", "vmbus_channel_open channel #1 status 0"
 # A CPU that is not the one that gets the host's messages: the answer to UNLOAD has to be found all the same.
 CRASH = "taskset 2 sh -c 'echo c >/proc/sysrq-trigger'"
@@ -49,13 +50,16 @@ def wait_next(guest: Guest, mark: int) -> None:
         raise
 
 
-# The first in this boot, since hv_balloon stays loaded once loaded.
+# The first in this boot: it needs a bus that was not loaded before.
 @case(setup=SETUP, drivers=(OURS,))
 def connects_after_kexec_without_unload(guest: Guest) -> None:
     """A version that has no UNLOAD: the next kernel finds a host that is connected, and takes over."""
     guest.load("hv_vmbus", "max_version=0x20004")
-    with_balloon(guest)
+    # Not hv_balloon's channel: QEMU may look into that ring later and aborts if a report is there of which nobody told it.
+    guest.load("vmbus_rings")
     name = device(guest)
+    guest.sh(f"echo 65536 >{RINGS}/keep")
+    guest.wait_trace(OPEN)
     guest.sh("kexec -c -l /boot/vmlinuz --initrd=/boot/initrd --reuse-cmdline", 120)
     mark = guest.mark()
     guest.agent.post("kexec -e")

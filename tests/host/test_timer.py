@@ -5,8 +5,6 @@ import re
 from hostlib.guest import Guest, Setup
 from hostlib.testing import OURS, case
 
-# Not tried on 6.12 yet.
-KERNELS = ("6.1",)
 NO_OTHER = "hpet=off,pit=off"
 # As a generation 2 VM: no HPET, no PIT. The original hangs or panics here, whatever the kernel.
 BARE = Setup(modules=("hv_balloon",), extras=("kexec",), machine=NO_OTHER)
@@ -48,25 +46,25 @@ def kexecs(guest: Guest) -> None:
     assert len(devices(guest)) == 2
 
 
-@case(setup=BARE, kernels=KERNELS, drivers=(OURS,))
+@case(setup=BARE, drivers=(OURS,))
 def ticks_after_removal(guest: Guest) -> None:
     """Timers as messages, and nothing but the local APIC timer beside: rmmod leaves a machine that ticks."""
     reloads(guest, "lapic")
 
 
-@case(setup=BARE, kernels=KERNELS, drivers=(OURS,))
+@case(setup=BARE, drivers=(OURS,))
 def ticks_after_kexec(guest: Guest) -> None:
     """The same machine starts another kernel."""
     kexecs(guest)
 
 
-@case(setup=NO_ARAT, kernels=KERNELS, drivers=(OURS,))
+@case(setup=NO_ARAT, drivers=(OURS,))
 def message_timers_are_given_up(guest: Guest) -> None:
     """A local APIC timer that sleeps in deep idle: synthetic timers take over, and give way at removal."""
     reloads(guest, "Hyper-V")
 
 
-@case(setup=NO_ARAT, kernels=KERNELS, drivers=(OURS,))
+@case(setup=NO_ARAT, drivers=(OURS,))
 def message_timers_end_with_kexec(guest: Guest) -> None:
     """Synthetic timers that send messages are gone before the next kernel starts."""
     kexecs(guest)

@@ -210,7 +210,7 @@ static int read_rcu(void *context)
 	return 0;
 }
 
-/* Sockets come here twice each, and are removed one after the other. */
+/* Sockets come here twice each, and are removed few at a time. */
 static void who_is_silent_is_not_awaited(struct kunit *test)
 {
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
