@@ -681,7 +681,7 @@ static void sockets_leave_few_at_a_time(struct kunit *test)
 
 /* ---- a storm ---- */
 
-#define CONNECTIONS	120
+#define CONNECTIONS	60
 #define AT_A_TIME	16
 #define PACKETS		6
 

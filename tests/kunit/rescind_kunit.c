@@ -525,7 +525,7 @@ static void unregistered_device_waits_for_the_rescind(struct kunit *test)
 
 /* ---- a device that flaps ---- */
 
-#define FLAPS		500
+#define FLAPS		100
 #define FLAP_WINDOW	0xd0000000ULL	/* where the machine has nothing */
 
 /* What the driver has of the device; the window has room for one piece. */
