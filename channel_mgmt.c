@@ -14,7 +14,7 @@
  * A device is removed by the rescind work of its channel, or with the module. A
  * driver with a rescind callback is told by a first run of that work, and has
  * another one queued when it is done with the device (rescind.c). A socket's work
- * leaves the removal to one that is queued behind those of other sockets.
+ * leaves the removal to another work, of which few run at a time.
  *
  * References: each queued work holds one on its channel. The offer's own is
  * dropped in release(), which the state machine lets happen once.

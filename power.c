@@ -96,8 +96,8 @@ static void let_devices_go(struct device *root)
 			vmbus_chan_queue(chan, chan->wq, &chan->wake_work);
 		else if (chan->add_held)
 			vmbus_chan_queue(chan, vmbus_chan_is_device(chan) ?
-					    vmbus_bus.add_wq : chan->wq,
-					    &chan->ch.add_channel_work);
+					 vmbus_bus.add_wq : chan->wq,
+					 &chan->ch.add_channel_work);
 		chan->add_held = false;
 	}
 	mutex_unlock(&vmbus_connection.channel_mutex);
