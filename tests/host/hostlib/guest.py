@@ -140,12 +140,14 @@ class Guest:
 
         QEMU 10 aborts (gpadl_iter_seek: Assertion `iter->active') if a packet of the guest waits in the ring while its
         monitor runs this command: it reads the ring outside of the channel's handler. hv_balloon reports once a
-        second, so the command goes out just after a report.
+        second. So the command goes to a guest that has just reported and stands still, with nothing left to be read.
         """
         self.sh("set -- /sys/bus/vmbus/devices/*/channels/1/events; before=$(cat $1); i=0; "
                 "while [ $(cat $1) = $before ]; do i=$((i+1)); [ $i -lt 20000 ] || exit 1; done", 120)
-        time.sleep(0.2)
+        self.monitor("stop")
+        time.sleep(0.5)
         self.monitor(f"balloon {megabytes}")
+        self.monitor("cont")
 
     def trace(self, mark: int = 0) -> str:
         """The host's account of what the guest did, from mark on."""
