@@ -11,6 +11,18 @@
 /* devices.c: devices that tests offer, with sub-channels, for any driver */
 void loop_devices_files(struct dentry *dir);
 
+/* main.c: sub-channels that a device with sub-channels lets the guest ask for */
+extern uint loop_channels;
+
+/* scsi.c, disk.c: a SCSI controller and its disks */
+int loop_scsi_start(void);	/* 0 or an errno */
+void loop_scsi_stop(void);	/* before the host goes */
+void loop_scsi_files(struct dentry *dir);
+int loop_disk_start(void);	/* these for scsi.c */
+void loop_disk_stop(void);
+void loop_disk_files(struct dentry *dir);
+unsigned int loop_disk_count(void);
+
 /* sockets.c: the host's end of AF_VSOCK */
 void loop_sockets_start(void);
 void loop_sockets_stop(void);	/* before the host goes */
