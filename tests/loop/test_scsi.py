@@ -104,9 +104,9 @@ def scsi_files(loop):
     loop.sh(f"/bin/mke2fs -q -t ext4 -F {loop.disk}", 120)
     mount(loop, loop.disk)
     before, scsi = by_channel(loop), counters(loop)
-    for jobs, depth, size, block in ((4, 8, "6M", "4k"), (2, 32, "8M", "4k-64k"), (1, 1, "4M", "512k")):
+    for jobs, depth, size, block in ((4, 8, "2M", "4k"), (2, 32, "4M", "4k-64k"), (1, 1, "4M", "512k")):
         loop.sh(fio(f"--numjobs={jobs} --iodepth={depth} --size={size} --{'bsrange' if '-' in block else 'bs'}={block} "
-                    "--rw=randwrite"), 250)
+                    f"--rw=randwrite --loops={loop.options.fio_loops}"), 250 * loop.options.fio_loops)
         loop.sh("rm /mnt/load*")
     after, now = by_channel(loop), counters(loop)
     assert len([relid for relid in after if after[relid] > before[relid] + 20]) > 1, f"{before} {after}"
@@ -147,11 +147,15 @@ def scsi_reset(loop):
     """A reset of the bus while I/O runs: what is aborted is done again, nothing is lost."""
     mount(loop, loop.disk)
     loop.host("disk_delay", 20)
-    said = loop.sh("(" + fio("--numjobs=2 --iodepth=16 --size=3M --bs=4k --rw=randwrite") + "; echo status $?) & "
-                   f"sleep 2; sg reset {loop.disk}; wait", 250)
+    before = counters(loop)
+    said = loop.sh("(" + fio("--numjobs=2 --iodepth=16 --size=1M --bs=4k --rw=randwrite --time_based --runtime=5") +
+                   "; echo status $?) & requests() { awk '/^requests/ { print $2 }' " + LOOP + "/scsi; }; i=0; "
+                   f"while [ $(requests) -lt {before['requests'] + 200} ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; "
+                   f"done; sg reset {loop.disk}; wait", 250)
     loop.host("disk_delay", 0)
-    assert "status 0" in said and counters(loop)["resets"], f"{said} {counters(loop)}"
-    loop.notes.append(f"{counters(loop)['aborted']} requests aborted")
+    now = counters(loop)
+    assert "status 0" in said and now["resets"] > before["resets"] and now["aborted"] > before["aborted"], f"{said} {now}"
+    loop.notes.append(f"{now['aborted'] - before['aborted']} requests aborted")
     loop.sh("rm /mnt/load*; umount /mnt")
 
 
