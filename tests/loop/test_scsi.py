@@ -148,10 +148,12 @@ def scsi_reset(loop):
     mount(loop, loop.disk)
     loop.host("disk_delay", 20)
     before = counters(loop)
-    said = loop.sh("(" + fio("--numjobs=2 --iodepth=16 --size=1M --bs=4k --rw=randwrite --time_based --runtime=5") +
+    said = loop.sh("(" + fio("--numjobs=2 --iodepth=16 --size=2M --bs=4k --rw=randwrite") +
                    "; echo status $?) & requests() { awk '/^requests/ { print $2 }' " + LOOP + "/scsi; }; i=0; "
                    f"while [ $(requests) -lt {before['requests'] + 200} ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; "
-                   f"done; sg reset {loop.disk}; wait", 250)
+                   # Long enough that some are there when the reset comes.
+                   f"done; echo 1000 >{LOOP}/disk_delay; sleep 0.5; sg reset {loop.disk}; echo 20 >{LOOP}/disk_delay; "
+                   "wait", 250)
     loop.host("disk_delay", 0)
     now = counters(loop)
     assert "status 0" in said and now["resets"] > before["resets"] and now["aborted"] > before["aborted"], f"{said} {now}"
