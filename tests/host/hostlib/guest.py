@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .agent import Agent, BootLost, Lost, Monitor, Stream
 from .images import l2_image
-from .kernel import Kernel
+from .kernel import Kernel, module_name
 from .machine import QEMU, QUIET, Machine, end, spawn
 
 # A boot takes 10 s, or 40 on a busy machine; with all checkers on, nested, minutes.
@@ -262,7 +262,7 @@ def _image(setup: Setup, kernel: Kernel, driver: Path | None, path: Path) -> dic
     modules = {name: kernel.module(name) for name in [*names, *disk]}
     if driver:
         modules["hv_vmbus"] = driver
-    modules |= {extra.name.removesuffix(".ko"): extra for extra in setup.extra_modules}
+    modules |= {module_name(extra.name): extra for extra in setup.extra_modules}
     l2_image(modules, dict(setup.files), path, disk)
     return {name: kernel.load_order([name]) for name in names}
 
