@@ -20,7 +20,6 @@
 #ifndef _SIM_HOST_H
 #define _SIM_HOST_H
 
-#include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -29,6 +28,7 @@
 
 #include "sim_wire.h"
 
+struct kunit;
 struct sim_chan;
 
 /* One direction of an open channel, as the host maps it. */
