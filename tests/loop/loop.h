@@ -25,6 +25,16 @@ void loop_set_vsp(const char *name, int (*offer)(void));
  */
 struct sim_chan *loop_find_locked(const char *which, int *err);
 
+/* ic.c: integration services */
+void loop_ic_start(void);
+void loop_ic_stop(void);	/* before the host goes */
+void loop_ic_files(struct dentry *dir);
+
+/* balloon.c: dynamic memory */
+void loop_balloon_start(void);
+void loop_balloon_stop(void);	/* when the host has gone */
+void loop_balloon_files(struct dentry *dir);
+
 /* controls.c: a host that is not at its best */
 void loop_controls_files(struct dentry *dir);
 

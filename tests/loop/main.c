@@ -93,12 +93,16 @@ static void add_files(void)
 	loop_devices_files(files);
 	loop_sockets_files(files);
 	loop_controls_files(files);
+	loop_ic_files(files);
+	loop_balloon_files(files);
 }
 
 static void stop(void)
 {
 	loop_sockets_stop();
+	loop_ic_stop();
 	sim_end();
+	loop_balloon_stop();
 }
 
 static int __init loop_init(void)
@@ -117,6 +121,8 @@ static int __init loop_init(void)
 	if (err)
 		return err;
 	loop_sockets_start();
+	loop_ic_start();
+	loop_balloon_start();
 	err = sim_connect(highest, VERSION_WIN10_V5_3);
 	if (err) {
 		stop();
