@@ -135,7 +135,7 @@ def full_ring(loop):
     loop.host("thaw", relid)
     # In the middle, as long as it lasts.
     rounds = 0
-    while loop.guest.run(f"echo {relid} >{LOOP}/fill")[0] == 0:
+    while rounds < 3 and loop.guest.run(f"echo {relid} >{LOOP}/fill")[0] == 0:
         stands_still(loop, "full", relid, "full")
         loop.host("thaw", relid)
         rounds += 1
