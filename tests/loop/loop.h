@@ -8,8 +8,35 @@
 
 #include <linux/dcache.h>
 
+struct sim_chan;
+
 /* devices.c: devices that tests offer, with sub-channels, for any driver */
 void loop_devices_files(struct dentry *dir);
+/*
+ * The VSP that offers devices of the type with this name. Without one they send
+ * back what they get. Its errno; -EEXIST if there cannot be one more.
+ */
+void loop_set_vsp(const char *name, int (*offer)(void));
+/*
+ * A channel that the guest has, or can have, with the model locked: by its relid,
+ * the GUID of an instance or of a type, or the name of a type; of the last three
+ * the first device's primary channel. NULL with -EINVAL if there is no such name,
+ * -ENODEV if there is no such channel.
+ */
+struct sim_chan *loop_find_locked(const char *which, int *err);
+
+/* ic.c: integration services */
+void loop_ic_start(void);
+void loop_ic_stop(void);	/* before the host goes */
+void loop_ic_files(struct dentry *dir);
+
+/* balloon.c: dynamic memory */
+void loop_balloon_start(void);
+void loop_balloon_stop(void);	/* when the host has gone */
+void loop_balloon_files(struct dentry *dir);
+
+/* controls.c: a host that is not at its best */
+void loop_controls_files(struct dentry *dir);
 
 /* sockets.c: the host's end of AF_VSOCK */
 void loop_sockets_start(void);

@@ -53,7 +53,8 @@ static struct sim_chan *new_chan(u32 relid, const guid_t *type, const struct sim
 	u32 id[4];
 
 	lockdep_assert_held(&sim_model);
-	for (; !relid || (host.chans[relid] && !host.chans[relid]->released); relid++)
+	for (; !relid || (host.chans[relid] &&
+			  (!host.chans[relid]->released || host.chans[relid]->kept)); relid++)
 		;
 	kfree(host.chans[relid]);
 	chan->relid = relid;
@@ -198,6 +199,7 @@ void sim_close_chan(struct sim_chan *chan)
 		return;
 	chan->open = false;
 	chan->modifying = false;
+	chan->full = false;
 	if (chan->vsp->closed)
 		chan->vsp->closed(chan);
 	sim_ring_unmap(&chan->in);
@@ -285,13 +287,18 @@ void sim_move(struct sim_chan *chan, u32 relid)
 	sim_unlock();
 }
 
-void sim_reoffer(struct sim_chan *chan)
+void sim_reoffer_locked(struct sim_chan *chan)
 {
-	sim_lock();
 	WARN_ON(!chan->released);
 	chan->offered = false;
 	chan->rescinded = false;
 	chan->released = false;
 	sim_offer_locked(chan);
+}
+
+void sim_reoffer(struct sim_chan *chan)
+{
+	sim_lock();
+	sim_reoffer_locked(chan);
 	sim_unlock();
 }

@@ -714,7 +714,7 @@ void sim_handle_signal(u32 relid)
 {
 	struct sim_chan *chan = sim_chan_locked(relid);
 
-	if (chan && chan->open)
+	if (chan && chan->open && !chan->frozen)
 		chan->vsp->signalled(chan);
 }
 
