@@ -24,7 +24,7 @@
 /* Each channel its own, as long as there are any; sockets have none. */
 static u32 next_monitor_id;
 
-static void monitor(struct sim_chan *chan)
+void loop_monitor(struct sim_chan *chan)
 {
 	chan->monitored = next_monitor_id < SIM_MONITOR_IDS;
 	chan->monitor_id = next_monitor_id++;
@@ -39,7 +39,7 @@ static int offer(const char *line)
 		return -EINVAL;
 	chan = sim_new(NULL, 0, &type, &sim_echo);
 	sim_lock();
-	monitor(chan);
+	loop_monitor(chan);
 	sim_offer_locked(chan);
 	sim_unlock();
 	return 0;
@@ -82,7 +82,7 @@ static int sub(const char *line)
 	primary = find(relid);
 	if (primary) {
 		chan = sim_new_sub_locked(primary, subs_of(primary) + 1, &sim_echo);
-		monitor(chan);
+		loop_monitor(chan);
 		sim_offer_locked(chan);
 	}
 	sim_unlock();

@@ -5,13 +5,13 @@
  * find the devices of this host. Nothing is asserted here: the host counts what
  * the guest does wrong.
  *
- *   insmod hv_vmbus_loop.ko [version=0x50003] [seed=N]
+ *   insmod hv_vmbus_loop.ko [version=0x50003] [seed=N] [channels=N] and those of the VSPs
  *
  * Files in debugfs, hv_vmbus_loop/:
  *   violations	what the guest did wrong so far; the log has a line for each
  *   gpadls	that the guest has told the host of, and not taken back
  *   messages	type and number of what the guest has sent
- * and those of devices.c and sockets.c.
+ * and those of devices.c and of the VSPs.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
@@ -31,6 +31,10 @@ MODULE_PARM_DESC(version, "Highest protocol version of the host, (major << 16) |
 static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
+
+uint loop_channels = 3;
+module_param_named(channels, loop_channels, uint, 0444);
+MODULE_PARM_DESC(channels, "Sub-channels that a device may have (default 3)");
 
 static struct dentry *files;
 
@@ -78,6 +82,7 @@ static void add_files(void)
 	debugfs_create_file("messages", 0400, files, NULL, &messages_fops);
 	loop_devices_files(files);
 	loop_sockets_files(files);
+	loop_nics_files(files);
 }
 
 static int __init loop_init(void)
@@ -90,9 +95,11 @@ static int __init loop_init(void)
 	if (err)
 		return err;
 	loop_sockets_start();
+	loop_nics_start();
 	err = sim_connect(version, VERSION_WIN10_V5_3);
 	if (err) {
 		loop_sockets_stop();
+		loop_nics_stop();
 		sim_end();
 		return err;
 	}
@@ -106,6 +113,7 @@ static void __exit loop_exit(void)
 	if (!sim_disconnect())
 		sim_violation("it went without UNLOAD");
 	loop_sockets_stop();
+	loop_nics_stop();
 	sim_end();
 	pr_info("%s: %u violations in the end\n", KBUILD_MODNAME, sim_violations());
 }
