@@ -49,7 +49,7 @@ enum {
 };
 
 #define MAX_MDL		34
-#define RECV_SECTION	1728
+#define RECV_SECTION	1728	/* at least */
 #define SEND_SECTION	6144
 #define DEFAULT_MTU	1514
 #define SUB_ALLOCATE	1
@@ -129,16 +129,18 @@ static void recv_buf(struct nic_channel *channel, const struct nvsp_message *msg
 	answer->recv_done.status = NVSP_FAIL;
 	if (!map(channel, &nic->recv, msg))
 		return;
-	nic->nr_sections = nic->recv.bytes / RECV_SECTION;
+	/* Guests refuse messages that are longer. */
+	nic->section_size = max_t(u32, RECV_SECTION, ALIGN(nic->mtu + NIC_HEAD, 64));
+	nic->nr_sections = nic->recv.bytes / nic->section_size;
 	nic->next_section = 0;
 	nic->sections = bitmap_zalloc(nic->nr_sections, GFP_KERNEL | __GFP_NOFAIL);
 	nic->runs = kvcalloc(nic->nr_sections, sizeof(u32), GFP_KERNEL | __GFP_NOFAIL);
 	nic->serials = kvcalloc(nic->nr_sections, sizeof(u32), GFP_KERNEL | __GFP_NOFAIL);
 	answer->recv_done.status = NVSP_SUCCESS;
 	answer->recv_done.sections = 1;
-	answer->recv_done.size = RECV_SECTION;
+	answer->recv_done.size = nic->section_size;
 	answer->recv_done.count = nic->nr_sections;
-	answer->recv_done.end = nic->nr_sections * RECV_SECTION;
+	answer->recv_done.end = nic->nr_sections * nic->section_size;
 }
 
 static void send_buf(struct nic_channel *channel, const struct nvsp_message *msg)
@@ -188,11 +190,6 @@ static int put(struct nic_channel *channel, u16 type, u16 flags, u64 trans_id, c
 	return -EAGAIN;
 }
 
-u32 nic_sections(u32 bytes)
-{
-	return DIV_ROUND_UP(bytes, RECV_SECTION);
-}
-
 /* What stands behind the descriptor of a packet of type XFER_PAGES. */
 struct xfer_header {
 	u16 set_id;
@@ -220,39 +217,38 @@ int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	struct nvsp_message msg = { .type = RNDIS_PKT };
 	struct nic *nic = channel->nic;
 	struct xfer_header header = { .set_id = nic->recv.id, .count = count };
-	u32 sections = 0, at, i;
+	u32 at, i;
 	static u32 serial;
 	u8 *to;
 
-	for (i = 0; i < count; i++)
-		sections += nic_sections(pieces[i].head_len + pieces[i].len);
-	if (!nic->recv.at || !sim_gpadl_mapped_locked(nic->recv.gpadl) ||
-	    sections > nic->nr_sections)
+	if (!nic->recv.at || !sim_gpadl_mapped_locked(nic->recv.gpadl) || count > nic->nr_sections)
 		return -EMSGSIZE;
+	for (i = 0; i < count; i++)
+		if (pieces[i].head_len + pieces[i].len > nic->section_size)
+			return -EMSGSIZE;
 	if (channel->wanted)
 		return -EAGAIN;
-	at = find_sections(nic, sections);
+	at = find_sections(nic, count);
 	if (at >= nic->nr_sections) {
 		nic->count.waited++;
 		return -EAGAIN;
 	}
-	for (i = 0, sections = 0; i < count; i++) {
+	for (i = 0; i < count; i++) {
 		header.ranges[i].bytes = pieces[i].head_len + pieces[i].len;
-		header.ranges[i].offset = (at + sections) * RECV_SECTION;
+		header.ranges[i].offset = (at + i) * nic->section_size;
 		to = nic->recv.at + header.ranges[i].offset;
 		memcpy(to, pieces[i].head, pieces[i].head_len);
 		memcpy(to + pieces[i].head_len, pieces[i].data, pieces[i].len);
-		sections += nic_sections(header.ranges[i].bytes);
 	}
 	msg.rndis.channel = type;
 	msg.rndis.section = NIC_NO_SECTION;
 	if (put(channel, SIM_PKT_XFER_PAGES, 1, (u64)++serial << 32 | at, &header,
 		offsetof(struct xfer_header, ranges[count]), &msg))
 		return -EAGAIN;
-	bitmap_set(nic->sections, at, sections);
-	nic->runs[at] = sections;
+	bitmap_set(nic->sections, at, count);
+	nic->runs[at] = count;
 	nic->serials[at] = serial;
-	nic->next_section = at + sections;
+	nic->next_section = at + count;
 	nic->count.xfer_packets++;
 	return 0;
 }
@@ -430,7 +426,11 @@ static void dispatch(struct nic_channel *channel, const struct sim_packet_header
 		init(channel, msg);
 		break;
 	case NDIS_CONFIG:
-		nic->mtu = msg->config.mtu;
+		if (msg->config.mtu < ETH_HLEN || nic->recv.at)
+			sim_violation("NIC %u: MTU %u%s", nic->index, msg->config.mtu,
+				      nic->recv.at ? ", with buffers" : "");
+		else
+			nic->mtu = msg->config.mtu;
 		fallthrough;
 	case NDIS_VERSION:
 		must_answer = false;
@@ -735,9 +735,9 @@ static void show(struct seq_file *file, struct nic *nic)
 	seq_printf(file, " unreachable=%llu filtered=%llu too_long=%llu waited=%llu",
 		   nic->count.unreachable, nic->count.filtered, nic->count.too_long,
 		   nic->count.waited);
-	seq_printf(file, " completions=%llu refused=%llu checksums=%llu requests=%llu unknown_oids=%llu",
+	seq_printf(file, " completions=%llu refused=%llu checksums=%llu requests=%llu unknown_oid=0x%x",
 		   nic->count.completions, nic->count.refused, nic->count.checksums,
-		   nic->count.requests, nic->count.unknown_oids);
+		   nic->count.requests, nic->unknown_oid);
 	seq_printf(file, " held=%u channels=",
 		   nic->sections ? bitmap_weight(nic->sections, nic->nr_sections) : 0);
 	for (i = 0; i < NIC_CHANNELS; i++)

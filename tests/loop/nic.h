@@ -112,6 +112,7 @@ struct nic {
 	u32 subs;		/* granted, and not offered yet */
 	bool table_due;		/* a send indirection table has to go to the guest */
 	struct nic_buffer recv, send;
+	u32 section_size;	/* one message has to fit */
 	u32 nr_sections, next_section;
 	unsigned long *sections;	/* of the receive buffer, used by us or the guest */
 	u32 *runs;		/* how many of them, from this one on, one packet has */
@@ -125,8 +126,9 @@ struct nic {
 	struct {
 		u64 packets, bytes, messages, received, xfer_packets;
 		u64 unreachable, filtered, too_long, waited;
-		u64 completions, refused, checksums, unknown_oids, requests;
+		u64 completions, refused, checksums, requests;
 	} count;
+	u32 unknown_oid;	/* the last that was asked for */
 };
 
 /* One RNDIS message to the guest: @head, then @data. */
@@ -144,8 +146,6 @@ struct nic_piece {
  */
 int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	     const struct nic_piece *pieces, u32 count);
-/* How many sections of the receive buffer so many bytes need. */
-u32 nic_sections(u32 bytes);
 struct nic *nic_peer(struct nic *nic);
 /* What waits for this NIC to have room, or to go, has another try. */
 void nic_kick_peer(struct nic *nic);

@@ -171,7 +171,6 @@ struct config_parameter {
 };
 
 #define LINK_SPEED	(10ULL * 1000 * 1000 * 1000 / 100)	/* in 100 bit/s */
-#define ETHERNET_DATA	1500
 #define ALIGNMENT_SHIFT	3
 #define STRING		2
 
@@ -340,9 +339,9 @@ static u32 get_value(struct nic *nic, u32 oid, union value *value, const void *a
 		return number(value, 0);	/* ready, Ethernet */
 	case OID_MAX_LOOKAHEAD:
 	case OID_MAX_FRAME_SIZE:
-		return number(value, ETHERNET_DATA);
+		return number(value, nic->mtu - ETH_HLEN);
 	case OID_MAX_TOTAL_SIZE:
-		return number(value, ETHERNET_DATA + ETH_HLEN);
+		return number(value, nic->mtu);
 	case OID_LINK_SPEED:
 		return number(value, LINK_SPEED);
 	case OID_VENDOR_ID:
@@ -371,7 +370,8 @@ static void query(struct nic *nic, const struct rndis_message *msg, const void *
 	answer.query_done.status = size ? SUCCESS : NOT_SUPPORTED;
 	answer.query_done.len = size;
 	answer.query_done.offset = size ? sizeof(answer.query_done) : 0;
-	nic->count.unknown_oids += !size;
+	if (!size)
+		nic->unknown_oid = msg->request.oid;
 	reply(nic, &answer, QUERY | COMPLETION, sizeof(answer.query_done), &value, size);
 }
 
@@ -756,7 +756,7 @@ static void count_sent(struct nic_channel *from, struct nic_channel *to, u32 cou
 static u32 collect(struct nic_channel *channel, struct nic_piece *pieces, u32 *count,
 		   struct nic_channel **to)
 {
-	u32 at = channel->at, sections = 0, need;
+	u32 at = channel->at;
 	struct nic_channel *chosen;
 	struct frame frame;
 	struct nic *peer;
@@ -781,9 +781,7 @@ static u32 collect(struct nic_channel *channel, struct nic_piece *pieces, u32 *c
 			continue;
 		}
 		chosen = describe(&pieces[*count], channel->nic, peer, &frame);
-		need = nic_sections(pieces[*count].head_len + frame.len);
-		sections += need;
-		if (*count && (chosen != *to || sections > peer->nr_sections / 4))
+		if (*count && (chosen != *to || *count >= peer->nr_sections / 2))
 			break;
 		*to = chosen;
 		++*count;
