@@ -29,7 +29,7 @@
 /* Each channel its own, as long as there are any; sockets have none. */
 static u32 next_monitor_id;
 
-static void monitor(struct sim_chan *chan)
+void loop_monitor(struct sim_chan *chan)
 {
 	chan->monitored = next_monitor_id < SIM_MONITOR_IDS;
 	chan->monitor_id = next_monitor_id++;
@@ -79,7 +79,7 @@ static int offer_type(const guid_t *type)
 	struct sim_chan *chan = sim_new(NULL, 0, type, &sim_echo);
 
 	sim_lock();
-	monitor(chan);
+	loop_monitor(chan);
 	sim_offer_locked(chan);
 	sim_unlock();
 	return 0;
@@ -195,7 +195,7 @@ static int sub(const char *line)
 	primary = find(relid);
 	if (primary) {
 		chan = sim_new_sub_locked(primary, subs_of(primary) + 1, &sim_echo);
-		monitor(chan);
+		loop_monitor(chan);
 		sim_offer_locked(chan);
 	}
 	sim_unlock();

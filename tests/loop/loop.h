@@ -7,11 +7,17 @@
 #define _LOOP_H
 
 #include <linux/dcache.h>
+#include <linux/types.h>
 
 struct sim_chan;
 
+/* Module parameter: sub-channels that a device may have. */
+extern uint loop_channels;
+
 /* devices.c: devices that tests offer, with sub-channels, for any driver */
 void loop_devices_files(struct dentry *dir);
+/* The next monitor id, as long as there are any; before the channel is offered. */
+void loop_monitor(struct sim_chan *chan);
 /*
  * The VSP that offers devices of the type with this name. Without one they send
  * back what they get. Its errno; -EEXIST if there cannot be one more.
@@ -37,6 +43,11 @@ void loop_balloon_files(struct dentry *dir);
 
 /* controls.c: a host that is not at its best */
 void loop_controls_files(struct dentry *dir);
+
+/* nic.c: two NICs are a wire */
+void loop_nics_start(void);
+void loop_nics_stop(void);	/* before the host goes */
+void loop_nics_files(struct dentry *dir);
 
 /* sockets.c: the host's end of AF_VSOCK */
 void loop_sockets_start(void);

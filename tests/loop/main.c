@@ -5,7 +5,7 @@
  * find the devices of this host. Nothing is asserted here: the host counts what
  * the guest does wrong.
  *
- *   insmod hv_vmbus_loop.ko [version=5.3] [seed=N]
+ *   insmod hv_vmbus_loop.ko [version=5.3] [seed=N] [channels=N] and those of the VSPs
  *
  * Files in debugfs, hv_vmbus_loop/:
  *   violations	what the guest did wrong so far; the log has a line for each
@@ -31,6 +31,10 @@ MODULE_PARM_DESC(version, "Highest protocol version of the host, 2.4 to 5.3, or 
 static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
+
+uint loop_channels = 3;
+module_param_named(channels, loop_channels, uint, 0444);
+MODULE_PARM_DESC(channels, "Sub-channels that a device may have (default 3)");
 
 static struct dentry *files;
 
@@ -92,6 +96,7 @@ static void add_files(void)
 	debugfs_create_file("messages", 0400, files, NULL, &messages_fops);
 	loop_devices_files(files);
 	loop_sockets_files(files);
+	loop_nics_files(files);
 	loop_controls_files(files);
 	loop_ic_files(files);
 	loop_balloon_files(files);
@@ -101,6 +106,7 @@ static void stop(void)
 {
 	loop_sockets_stop();
 	loop_ic_stop();
+	loop_nics_stop();
 	sim_end();
 	loop_balloon_stop();
 }
@@ -121,6 +127,7 @@ static int __init loop_init(void)
 	if (err)
 		return err;
 	loop_sockets_start();
+	loop_nics_start();
 	loop_ic_start();
 	loop_balloon_start();
 	err = sim_connect(highest, VERSION_WIN10_V5_3);

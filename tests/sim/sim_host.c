@@ -486,7 +486,7 @@ static void handle_teardown(const struct sim_post *post)
 
 	if (!chan)
 		return;
-	if (!gpadl || gpadl->relid != msg->relid || gpadl->torn ||
+	if (!gpadl || gpadl->relid != msg->relid || gpadl->torn || gpadl->mapped ||
 	    (chan->open && chan->ring_gpadl == msg->gpadl)) {
 		sim_violation("GPADL_TEARDOWN of 0x%x", msg->gpadl);
 		return;

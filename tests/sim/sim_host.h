@@ -241,6 +241,7 @@ struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *ser
 /* Prepare without offering; sim_offer() when it is ready. */
 struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 			 const struct sim_vsp *vsp);
+struct sim_chan *sim_new_locked(u32 relid, const guid_t *type, const struct sim_vsp *vsp);
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp);
 /* Of a connection that the guest has asked for. */
@@ -345,6 +346,9 @@ void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
 
+/* The channel's VSP runs once more, after those of others that were signalled. */
+void sim_signal_again(u32 relid);
+
 /* Signals from the guest about a channel so far: by hypercall, by monitor page. */
 unsigned int sim_signals(const struct sim_chan *chan);
 unsigned int sim_triggers(const struct sim_chan *chan);
@@ -359,6 +363,14 @@ u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
 unsigned int sim_gpadls(void);		/* that exist now */
 u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
 u64 sim_gpadl_pfn(u32 handle, u32 index);	/* likewise */
+/*
+ * The pages of a complete GPADL of this channel, for its VSP; NULL if the guest
+ * has no such one. As long as they are mapped it may not take them back. After
+ * that, or anything that ends all GPADLs, only unmapping is left to do.
+ */
+void *sim_map_gpadl_locked(const struct sim_chan *chan, u32 handle, u32 *bytes);
+bool sim_gpadl_mapped_locked(u32 handle);
+void sim_unmap_gpadl_locked(u32 handle, void *at);
 u32 sim_connection_id(void);
 unsigned int sim_timers(void);		/* timer messages given to timer_expired() */
 bool sim_synics_down(void);		/* on every CPU */
@@ -376,8 +388,10 @@ void sim_unlock(void);
  * guest wrote nonsense. The room is given back, the guest signalled as due.
  */
 int sim_read(struct sim_chan *chan, void *buffer, u32 size);
-/* Packets and bytes that wait to be read. */
+/* Bytes that wait to be read. */
 u32 sim_readable(const struct sim_chan *chan);
+/* Bytes free in the ring to the guest: a packet needs less than that, with its trailer. */
+u32 sim_room(const struct sim_chan *chan);
 
 /*
  * Writes one packet and signals as due. Return: 0; -EAGAIN if the ring is full,

@@ -74,6 +74,7 @@ static struct {
 	struct sim_post inbox[INBOX];
 	unsigned int first, used;
 	unsigned long *signalled;	/* relids */
+	u32 last_signalled;		/* the thread only */
 	bool shared_event;
 	atomic_t signals[SIM_RELIDS];
 	bool deaf;
@@ -535,7 +536,11 @@ bool sim_next_post(struct sim_post *post)
 
 bool sim_next_signal(u32 *relid)
 {
-	*relid = find_first_bit(machine.signalled, SIM_RELIDS);
+	/* From the last one on, so that a device that is always busy does not keep others out. */
+	*relid = find_next_bit(machine.signalled, SIM_RELIDS, machine.last_signalled + 1);
+	if (*relid == SIM_RELIDS)
+		*relid = find_first_bit(machine.signalled, SIM_RELIDS);
+	machine.last_signalled = *relid < SIM_RELIDS ? *relid : 0;
 	return *relid < SIM_RELIDS && test_and_clear_bit(*relid, machine.signalled);
 }
 

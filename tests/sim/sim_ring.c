@@ -206,6 +206,13 @@ void sim_thaw_locked(struct sim_chan *chan)
 
 /* ---- writing to the guest ---- */
 
+u32 sim_room(const struct sim_chan *chan)
+{
+	u32 out = READ_ONCE(chan->out.header->out);
+
+	return valid(&chan->out, out) ? chan->out.size - used(&chan->out, chan->out.pos, out) : 0;
+}
+
 static int write_packet(struct sim_chan *chan, const struct sim_packet_header *header,
 			const void *ext, u32 ext_len, const void *payload, u32 len)
 {
