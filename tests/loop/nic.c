@@ -100,9 +100,14 @@ static void unmap(struct nic_buffer *buffer)
 	memset(buffer, 0, sizeof(*buffer));
 }
 
+/* The guest goes on completing what it got before it revoked the buffer. */
 static void drop_recv(struct nic *nic)
 {
 	unmap(&nic->recv);
+}
+
+static void forget_sections(struct nic *nic)
+{
 	bitmap_free(nic->sections);
 	kvfree(nic->runs);
 	kvfree(nic->serials);
@@ -131,6 +136,7 @@ static void recv_buf(struct nic_channel *channel, const struct nvsp_message *msg
 		return;
 	/* Guests refuse messages that are longer. */
 	nic->section_size = max_t(u32, RECV_SECTION, ALIGN(nic->mtu + NIC_HEAD, 64));
+	forget_sections(nic);
 	nic->nr_sections = nic->recv.bytes / nic->section_size;
 	nic->next_section = 0;
 	nic->sections = bitmap_zalloc(nic->nr_sections, GFP_KERNEL | __GFP_NOFAIL);
@@ -219,6 +225,7 @@ int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	struct xfer_header header = { .set_id = nic->recv.id, .count = count };
 	u32 at, i;
 	static u32 serial;
+	u64 id;
 	u8 *to;
 
 	if (!nic->recv.at || !sim_gpadl_mapped_locked(nic->recv.gpadl) || count > nic->nr_sections)
@@ -242,7 +249,9 @@ int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	}
 	msg.rndis.channel = type;
 	msg.rndis.section = NIC_NO_SECTION;
-	if (put(channel, SIM_PKT_XFER_PAGES, 1, (u64)++serial << 32 | at, &header,
+	serial++;
+	id = (u64)serial << 32 | at;
+	if (put(channel, SIM_PKT_XFER_PAGES, 1, id, &header,
 		offsetof(struct xfer_header, ranges[count]), &msg))
 		return -EAGAIN;
 	bitmap_set(nic->sections, at, count);
@@ -364,7 +373,7 @@ static void rndis_packet(struct nic_channel *channel, const struct sim_packet_he
 	    (msg->rndis.channel == RNDIS_CONTROL && channel != nic->channels) ||
 	    !take_section(channel, msg->rndis.section, msg->rndis.bytes) ||
 	    (header->type == SIM_PKT_GPA_DIRECT && !gather(channel, header)) || !channel->len) {
-		sim_violation("NIC %u: RNDIS message, channel %u, section %u with %u bytes, packet %u of %u",
+		sim_violation("NIC %u: RNDIS channel %u, section %u of %u bytes, packet %u of %u",
 			      nic->index, msg->rndis.channel, msg->rndis.section,
 			      msg->rndis.bytes, header->type, header->len8 * 8);
 		channel->answer.rndis_done.status = NVSP_BAD_RNDIS;
@@ -460,10 +469,10 @@ static void dispatch(struct nic_channel *channel, const struct sim_packet_header
 		sim_violation("NIC %u: message %u wants no answer", nic->index, msg->type);
 }
 
-static void message(struct nic_channel *channel, const struct sim_packet_header *header,
-		    const struct nvsp_message *msg, u32 len)
+static void take(struct nic_channel *channel, const struct sim_packet_header *header,
+		 const struct nvsp_message *msg, u32 len)
 {
-	bool primary = channel == channel->nic->channels;
+	bool primary = channel == channel->nic->channels, expected;
 
 	channel->busy = true;
 	channel->answers = header->flags & 1;
@@ -472,8 +481,9 @@ static void message(struct nic_channel *channel, const struct sim_packet_header 
 	channel->at = 0;
 	channel->len = 0;
 	memset(&channel->answer, 0, sizeof(channel->answer));
-	if (len < sizeof(*msg) || (msg->type == INIT) == !!channel->nic->version ||
-	    (!primary && msg->type != RNDIS_PKT)) {
+	/* INIT comes first, and only then. */
+	expected = channel->nic->version ? msg->type != INIT : msg->type == INIT;
+	if (len < sizeof(*msg) || !expected || (!primary && msg->type != RNDIS_PKT)) {
 		sim_violation("NIC %u, channel %u: message %u of %u bytes, version 0x%x",
 			      channel->nic->index, channel->chan->sub,
 			      len >= sizeof(u32) ? msg->type : 0, len, channel->nic->version);
@@ -498,7 +508,7 @@ static bool receive(struct nic_channel *channel)
 	if (header->type == SIM_PKT_COMPLETION)
 		completed(channel, header, msg, len);
 	else if (header->type == SIM_PKT_INBAND || header->type == SIM_PKT_GPA_DIRECT)
-		message(channel, header, msg, len);
+		take(channel, header, msg, len);
 	else
 		sim_violation("NIC %u: packet of type %u", channel->nic->index, header->type);
 	return true;
@@ -639,6 +649,7 @@ static void forget_guest(struct nic *nic)
 	}
 	rndis_reset(nic);
 	drop_recv(nic);
+	forget_sections(nic);
 	drop_send(nic);
 	nic->version = 0;
 	nic->mtu = DEFAULT_MTU;

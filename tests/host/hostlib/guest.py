@@ -262,7 +262,8 @@ def _image(setup: Setup, kernel: Kernel, driver: Path | None, path: Path) -> dic
     modules = {name: kernel.module(name) for name in [*names, *disk]}
     if driver:
         modules["hv_vmbus"] = driver
-    modules |= {extra.name.removesuffix(".ko"): extra for extra in setup.extra_modules}
+    # They may be compressed.
+    modules |= {extra.name.split(".ko")[0]: extra for extra in setup.extra_modules}
     l2_image(modules, dict(setup.files), path, disk)
     return {name: kernel.load_order([name]) for name in names}
 
