@@ -11,11 +11,13 @@
  * primary is closed; teardown before that is the guest's violation.
  *
  * Files in debugfs:
- *   nic	write "up N", "down N": the link of NIC N; "rescind N", "offer N"
+ *   nic	write "up N", "down N": the link of NIC N; "offer N"; "rescind N", once
+ *		nothing is on its way; "pull N", at once
  *   nics	a line for each NIC, see nics_show()
  */
 #include <linux/bitmap.h>
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -57,6 +59,7 @@ enum {
 /* Packets in a row from a channel, before others have their turn. */
 #define BUDGET		64
 #define PACKET		SZ_64K
+#define QUIET_MS	10000
 
 static const guid_t nic_type = GUID_INIT(0xf8615163, 0xdf3e, 0x46c5, 0x91, 0x3f, 0xf2, 0xd2,
 					 0xf9, 0x65, 0xed, 0x0e);
@@ -695,6 +698,37 @@ static void offer(struct nic *nic)
 	sim_offer_locked(chan);
 }
 
+/* Each end has read and completed what the other has sent. */
+static bool quiet(const struct nic *nic)
+{
+	const struct nic_channel *channel;
+	u32 i;
+
+	for (i = 0; i < NIC_CHANNELS; i++) {
+		channel = &nic->channels[i];
+		if (channel->chan && (channel->busy || sim_readable(channel->chan) ||
+				      READ_ONCE(channel->chan->out.header->out) !=
+				      channel->chan->out.pos))
+			return false;
+	}
+	return !nic->sections || bitmap_empty(nic->sections, nic->nr_sections);
+}
+
+/*
+ * hv_netvsc waits for ever for completions of what it has sent. With the link
+ * down it soon sends nothing. The lock is given up meanwhile.
+ */
+static void wait_until_quiet(struct nic *nic)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(QUIET_MS);
+
+	while (!quiet(nic) && time_before(jiffies, end)) {
+		sim_unlock();
+		msleep(10);
+		sim_lock();
+	}
+}
+
 static int command(const char *word, struct nic *nic)
 {
 	struct sim_chan *chan = primary_of(nic);
@@ -707,7 +741,13 @@ static int command(const char *word, struct nic *nic)
 	}
 	if (!chan)
 		return -ENODEV;
-	if (!strcmp(word, "rescind"))
+	if (!strcmp(word, "rescind")) {
+		wait_until_quiet(nic);
+		chan = primary_of(nic);
+	}
+	if (!chan)
+		return -ENODEV;
+	if (!strcmp(word, "rescind") || !strcmp(word, "pull"))
 		sim_rescind_locked(chan);
 	else if (!strcmp(word, "up") || !strcmp(word, "down"))
 		rndis_set_link(nic, !strcmp(word, "up"));

@@ -277,8 +277,8 @@ def nics_rescind(loop):
     """
     A NIC is taken back under traffic and offered again: a new interface that works as the old one did.
 
-    Its link goes down before, as on real hosts: hv_netvsc waits for ever for completions of what it has sent, so
-    nothing may be on its way when the host stops. What the other end sends goes on.
+    Its link goes down before, and the host waits until all is completed, since hv_netvsc waits for ever for that. What
+    the other end sends goes on.
     """
     for nic in (0, 1, 0):
         start_traffic(loop)
