@@ -11,11 +11,13 @@
  * primary is closed; teardown before that is the guest's violation.
  *
  * Files in debugfs:
- *   nic	write "up N", "down N": the link of NIC N; "rescind N", "offer N"
+ *   nic	write "up N", "down N": the link of NIC N; "offer N"; "rescind N", once
+ *		nothing is on its way; "pull N", at once
  *   nics	a line for each NIC, see nics_show()
  */
 #include <linux/bitmap.h>
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -57,6 +59,7 @@ enum {
 /* Packets in a row from a channel, before others have their turn. */
 #define BUDGET		64
 #define PACKET		SZ_64K
+#define QUIET_MS	10000
 
 static const guid_t nic_type = GUID_INIT(0xf8615163, 0xdf3e, 0x46c5, 0x91, 0x3f, 0xf2, 0xd2,
 					 0xf9, 0x65, 0xed, 0x0e);
@@ -100,9 +103,14 @@ static void unmap(struct nic_buffer *buffer)
 	memset(buffer, 0, sizeof(*buffer));
 }
 
+/* The guest goes on completing what it got before it revoked the buffer. */
 static void drop_recv(struct nic *nic)
 {
 	unmap(&nic->recv);
+}
+
+static void forget_sections(struct nic *nic)
+{
 	bitmap_free(nic->sections);
 	kvfree(nic->runs);
 	kvfree(nic->serials);
@@ -131,6 +139,7 @@ static void recv_buf(struct nic_channel *channel, const struct nvsp_message *msg
 		return;
 	/* Guests refuse messages that are longer. */
 	nic->section_size = max_t(u32, RECV_SECTION, ALIGN(nic->mtu + NIC_HEAD, 64));
+	forget_sections(nic);
 	nic->nr_sections = nic->recv.bytes / nic->section_size;
 	nic->next_section = 0;
 	nic->sections = bitmap_zalloc(nic->nr_sections, GFP_KERNEL | __GFP_NOFAIL);
@@ -219,6 +228,7 @@ int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	struct xfer_header header = { .set_id = nic->recv.id, .count = count };
 	u32 at, i;
 	static u32 serial;
+	u64 id;
 	u8 *to;
 
 	if (!nic->recv.at || !sim_gpadl_mapped_locked(nic->recv.gpadl) || count > nic->nr_sections)
@@ -242,7 +252,9 @@ int nic_send(struct nic_channel *channel, enum rndis_channel type,
 	}
 	msg.rndis.channel = type;
 	msg.rndis.section = NIC_NO_SECTION;
-	if (put(channel, SIM_PKT_XFER_PAGES, 1, (u64)++serial << 32 | at, &header,
+	serial++;
+	id = (u64)serial << 32 | at;
+	if (put(channel, SIM_PKT_XFER_PAGES, 1, id, &header,
 		offsetof(struct xfer_header, ranges[count]), &msg))
 		return -EAGAIN;
 	bitmap_set(nic->sections, at, count);
@@ -364,7 +376,7 @@ static void rndis_packet(struct nic_channel *channel, const struct sim_packet_he
 	    (msg->rndis.channel == RNDIS_CONTROL && channel != nic->channels) ||
 	    !take_section(channel, msg->rndis.section, msg->rndis.bytes) ||
 	    (header->type == SIM_PKT_GPA_DIRECT && !gather(channel, header)) || !channel->len) {
-		sim_violation("NIC %u: RNDIS message, channel %u, section %u with %u bytes, packet %u of %u",
+		sim_violation("NIC %u: RNDIS channel %u, section %u of %u bytes, packet %u of %u",
 			      nic->index, msg->rndis.channel, msg->rndis.section,
 			      msg->rndis.bytes, header->type, header->len8 * 8);
 		channel->answer.rndis_done.status = NVSP_BAD_RNDIS;
@@ -460,10 +472,10 @@ static void dispatch(struct nic_channel *channel, const struct sim_packet_header
 		sim_violation("NIC %u: message %u wants no answer", nic->index, msg->type);
 }
 
-static void message(struct nic_channel *channel, const struct sim_packet_header *header,
-		    const struct nvsp_message *msg, u32 len)
+static void take(struct nic_channel *channel, const struct sim_packet_header *header,
+		 const struct nvsp_message *msg, u32 len)
 {
-	bool primary = channel == channel->nic->channels;
+	bool primary = channel == channel->nic->channels, expected;
 
 	channel->busy = true;
 	channel->answers = header->flags & 1;
@@ -472,8 +484,9 @@ static void message(struct nic_channel *channel, const struct sim_packet_header 
 	channel->at = 0;
 	channel->len = 0;
 	memset(&channel->answer, 0, sizeof(channel->answer));
-	if (len < sizeof(*msg) || (msg->type == INIT) == !!channel->nic->version ||
-	    (!primary && msg->type != RNDIS_PKT)) {
+	/* INIT comes first, and only then. */
+	expected = channel->nic->version ? msg->type != INIT : msg->type == INIT;
+	if (len < sizeof(*msg) || !expected || (!primary && msg->type != RNDIS_PKT)) {
 		sim_violation("NIC %u, channel %u: message %u of %u bytes, version 0x%x",
 			      channel->nic->index, channel->chan->sub,
 			      len >= sizeof(u32) ? msg->type : 0, len, channel->nic->version);
@@ -498,7 +511,7 @@ static bool receive(struct nic_channel *channel)
 	if (header->type == SIM_PKT_COMPLETION)
 		completed(channel, header, msg, len);
 	else if (header->type == SIM_PKT_INBAND || header->type == SIM_PKT_GPA_DIRECT)
-		message(channel, header, msg, len);
+		take(channel, header, msg, len);
 	else
 		sim_violation("NIC %u: packet of type %u", channel->nic->index, header->type);
 	return true;
@@ -639,6 +652,7 @@ static void forget_guest(struct nic *nic)
 	}
 	rndis_reset(nic);
 	drop_recv(nic);
+	forget_sections(nic);
 	drop_send(nic);
 	nic->version = 0;
 	nic->mtu = DEFAULT_MTU;
@@ -684,6 +698,37 @@ static void offer(struct nic *nic)
 	sim_offer_locked(chan);
 }
 
+/* Each end has read and completed what the other has sent. */
+static bool quiet(const struct nic *nic)
+{
+	const struct nic_channel *channel;
+	u32 i;
+
+	for (i = 0; i < NIC_CHANNELS; i++) {
+		channel = &nic->channels[i];
+		if (channel->chan && (channel->busy || sim_readable(channel->chan) ||
+				      READ_ONCE(channel->chan->out.header->out) !=
+				      channel->chan->out.pos))
+			return false;
+	}
+	return !nic->sections || bitmap_empty(nic->sections, nic->nr_sections);
+}
+
+/*
+ * hv_netvsc waits for ever for completions of what it has sent. With the link
+ * down it soon sends nothing. The lock is given up meanwhile.
+ */
+static void wait_until_quiet(struct nic *nic)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(QUIET_MS);
+
+	while (!quiet(nic) && time_before(jiffies, end)) {
+		sim_unlock();
+		msleep(10);
+		sim_lock();
+	}
+}
+
 static int command(const char *word, struct nic *nic)
 {
 	struct sim_chan *chan = primary_of(nic);
@@ -696,7 +741,13 @@ static int command(const char *word, struct nic *nic)
 	}
 	if (!chan)
 		return -ENODEV;
-	if (!strcmp(word, "rescind"))
+	if (!strcmp(word, "rescind")) {
+		wait_until_quiet(nic);
+		chan = primary_of(nic);
+	}
+	if (!chan)
+		return -ENODEV;
+	if (!strcmp(word, "rescind") || !strcmp(word, "pull"))
 		sim_rescind_locked(chan);
 	else if (!strcmp(word, "up") || !strcmp(word, "down"))
 		rndis_set_link(nic, !strcmp(word, "up"));

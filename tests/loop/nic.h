@@ -92,6 +92,7 @@ struct nic_channel {
 /* What the guest has asked its NIC for; gone when the channel is closed. */
 struct rndis {
 	bool up;		/* between INITIALIZE and HALT */
+	bool halted;
 	u32 filter;
 	bool rx_checksums;
 	u32 hash_types;		/* 0: no RSS */

@@ -72,8 +72,6 @@ static_assert(sizeof(struct packet_info) == 16);
 
 enum { INFO_CHECKSUM = 0, INFO_LARGE_SEND = 2, INFO_VLAN = 6, INFO_HASH = 8 };
 
-#define INFO_INTERNAL	BIT(31)
-
 /* Of INFO_CHECKSUM, on the way from the guest and to it */
 #define TX_TCP		BIT(2)
 #define TX_UDP		BIT(3)
@@ -480,7 +478,7 @@ static bool set_value(struct nic *nic, u32 oid, const u8 *data, u32 len)
 	}
 }
 
-static void set(struct nic *nic, const struct rndis_message *msg, const u8 *data, u32 len)
+static void change(struct nic *nic, const struct rndis_message *msg, const u8 *data, u32 len)
 {
 	bool good = set_value(nic, msg->request.oid, data, len);
 
@@ -508,6 +506,7 @@ static void initialize(struct nic *nic, const struct rndis_message *msg)
 	if (msg->init.major != 1)
 		sim_violation("NIC %u: RNDIS %u.%u", nic->index, msg->init.major, msg->init.minor);
 	nic->rndis.up = true;
+	nic->rndis.halted = false;
 	reply(nic, &answer, INITIALIZE | COMPLETION, sizeof(answer.init_done), NULL, 0);
 }
 
@@ -522,6 +521,7 @@ static void reset(struct nic *nic)
 static void halted(struct nic *nic)
 {
 	nic->rndis.up = false;
+	nic->rndis.halted = true;
 	nic->rndis.filter = 0;
 	nic_kick_peer(nic);
 }
@@ -547,7 +547,8 @@ void rndis_control(struct nic_channel *channel)
 	const u8 *data = NULL;
 	u32 len = 0;
 
-	if (channel->len < shortest(0) || msg->len > channel->len || msg->len < shortest(msg->type) ||
+	if (channel->len < shortest(0) || msg->len > channel->len ||
+	    msg->len < shortest(msg->type) ||
 	    (!nic->rndis.up && msg->type != INITIALIZE && msg->type != HALT)) {
 		sim_violation("NIC %u: RNDIS message %u of %u bytes in %u%s", nic->index, msg->type,
 			      msg->len, channel->len, nic->rndis.up ? "" : ", not initialized");
@@ -574,7 +575,7 @@ void rndis_control(struct nic_channel *channel)
 		query(nic, msg, data, len);
 		break;
 	case SET:
-		set(nic, msg, data, len);
+		change(nic, msg, data, len);
 		break;
 	case RESET:
 		reset(nic);
@@ -606,8 +607,8 @@ static bool parse_info(const u8 *info, u32 len, struct frame *frame)
 
 	for (; len; info += item->size, len -= item->size) {
 		item = (const void *)info;
-		if (len < offsetof(struct packet_info, value) || item->size > len ||
-		    item->size < sizeof(*item) || item->offset != offsetof(struct packet_info, value))
+		if (len < sizeof(*item) || item->size > len || item->size < sizeof(*item) ||
+		    item->offset != offsetof(struct packet_info, value))
 			return false;
 		if (item->type == INFO_CHECKSUM) {
 			frame->has_checksum = true;
@@ -796,8 +797,11 @@ bool rndis_data(struct nic_channel *channel)
 	u32 next, count;
 	int err;
 
-	if (!channel->nic->rndis.up) {
-		sim_violation("NIC %u: data before INITIALIZE or after HALT", channel->nic->index);
+	if (!channel->nic->rndis.up && channel->nic->rndis.halted) {
+		/* The HALT has overtaken what came by other channels. */
+		channel->at = channel->len;
+	} else if (!channel->nic->rndis.up) {
+		sim_violation("NIC %u: data before INITIALIZE", channel->nic->index);
 		channel->answer.rndis_done.status = NVSP_FAIL;
 		channel->at = channel->len;
 	}
