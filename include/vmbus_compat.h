@@ -26,6 +26,13 @@
 #define HV_MSR_STIMER0_COUNT	HV_REGISTER_STIMER0_COUNT
 #endif
 
+/* 6.12: the header of get_unaligned() and its like moved; to be included by this name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_UNALIGNED_H	"asm/unaligned.h"
+#else
+#define VMBUS_UNALIGNED_H	"linux/unaligned.h"
+#endif
+
 /* 6.3: a root partition may itself be a guest. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define VMBUS_HV_NESTED		false

@@ -11,7 +11,7 @@
 
 struct sim_chan;
 
-/* Module parameter: sub-channels that a device may have. */
+/* main.c: sub-channels that a device lets the guest ask for */
 extern uint loop_channels;
 
 /* devices.c: devices that tests offer, with sub-channels, for any driver */
@@ -48,6 +48,15 @@ void loop_controls_files(struct dentry *dir);
 void loop_nics_start(void);
 void loop_nics_stop(void);	/* before the host goes */
 void loop_nics_files(struct dentry *dir);
+
+/* scsi.c, disk.c: a SCSI controller and its disks */
+int loop_scsi_start(void);	/* 0 or an errno */
+void loop_scsi_stop(void);	/* before the host goes */
+void loop_scsi_files(struct dentry *dir);
+int loop_disk_start(void);	/* these for scsi.c */
+void loop_disk_stop(void);
+void loop_disk_files(struct dentry *dir);
+unsigned int loop_disk_count(void);
 
 /* sockets.c: the host's end of AF_VSOCK */
 void loop_sockets_start(void);

@@ -34,7 +34,7 @@ MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
 
 uint loop_channels = 3;
 module_param_named(channels, loop_channels, uint, 0444);
-MODULE_PARM_DESC(channels, "Sub-channels that a device may have (default 3)");
+MODULE_PARM_DESC(channels, "Sub-channels that disks and NICs let the guest ask for (default 3)");
 
 static struct dentry *files;
 
@@ -100,6 +100,7 @@ static void add_files(void)
 	loop_controls_files(files);
 	loop_ic_files(files);
 	loop_balloon_files(files);
+	loop_scsi_files(files);
 }
 
 static void stop(void)
@@ -107,6 +108,7 @@ static void stop(void)
 	loop_sockets_stop();
 	loop_ic_stop();
 	loop_nics_stop();
+	loop_scsi_stop();
 	sim_end();
 	loop_balloon_stop();
 }
@@ -126,6 +128,11 @@ static int __init loop_init(void)
 	err = sim_begin(seed);
 	if (err)
 		return err;
+	err = loop_scsi_start();
+	if (err) {
+		sim_end();
+		return err;
+	}
 	loop_sockets_start();
 	loop_nics_start();
 	loop_ic_start();
