@@ -23,8 +23,9 @@ headers:
 tools:
 	@tests/setup/tools
 
-demo: | tools ## a guest on a real VMBus host: our module, Debian's hv_balloon on top
+demo: | tools ## a guest on a real VMBus host with hv_balloon; disk and network on a host in software
 	tests/host/demo
+	tests/loop/demo
 
 test: ## everything that is tested, on all kernels; ends with one line of counts
 	tests/run
