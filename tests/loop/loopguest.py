@@ -12,7 +12,7 @@ from hostlib.testing import BOOT_TRIES
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 # The VSCs, and what stands on them.
-VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "uio_hv_generic", "hv_balloon")
+VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "uio_hv_generic", "hv_balloon")
 PROGRAMS = ("vsock", "uio")
 # The distribution's, for cases of these files.
 TOOLS = {"test_nic": ("ip", "ping", "iperf3", "ethtool")}
