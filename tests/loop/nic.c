@@ -724,7 +724,7 @@ static void wait_until_quiet(struct nic *nic)
 
 	while (!quiet(nic) && time_before(jiffies, end)) {
 		sim_unlock();
-		msleep(10);
+		msleep(20);
 		sim_lock();
 	}
 }

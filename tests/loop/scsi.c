@@ -21,7 +21,10 @@
  * swaps to this disk.
  *
  * Files in debugfs:
- *   controller	write "offer" or "rescind"; offered again it is the same device
+ *   controller	write "offer", "rescind" or "vanish"; offered again it is the
+ *		same device. A rescind comes when the guest has an answer to
+ *		all that it asked for: that its disks are gone. What vanishes
+ *		keeps requests, and hv_storvsc waits for them for ever.
  *   scsi	counters, see scsi_show()
  *   disk_delay	ms that each request waits
  */
@@ -47,6 +50,9 @@ MODULE_PARM_DESC(vstor, "Highest version of the SCSI controller's protocol, (maj
 /* A transfer that begins within a page, and some for ranges of odd shapes. */
 #define PIECES		(DISK_MAX_TRANSFER / PAGE_SIZE + 32)
 #define MAX_PACKET	SZ_64K
+/* A guest that says nothing for so long knows that the disks are gone. */
+#define QUIET_MS	300
+#define LEAVING_MS	10000
 
 /* ---- the wire ---- */
 
@@ -183,6 +189,9 @@ static struct {
 	struct request *running;
 	bool starved;			/* packets wait for a request to be free */
 	bool stopping;
+	bool leaving;			/* it is rescinded once nothing comes any more */
+	unsigned long last;		/* jiffies, of the last request meanwhile */
+	unsigned long latest;		/* then it is rescinded whatever comes */
 	struct workqueue_struct *queue;
 } ctl = {
 	.free = LIST_HEAD_INIT(ctl.free),
@@ -360,6 +369,11 @@ static void execute(struct request *req)
 	if (cmd.to_disk)
 		copy(req, ctl.buffer, cmd.len, false);
 
+	if (ctl.leaving) {
+		ctl.last = jiffies;
+		answer_srb(req, SRB_INVALID_LUN);
+		return;
+	}
 	disk_begin(&cmd);
 	ctl.running = req;
 	sim_unlock();
@@ -433,6 +447,19 @@ static void feed_starved(void)
 	}
 }
 
+static void leave(void)
+{
+	struct sim_chan *chan = find_primary();
+
+	if (time_before(jiffies, ctl.latest) &&
+	    (!list_empty(&ctl.waiting) || !list_empty(&ctl.unsent) ||
+	     time_before(jiffies, ctl.last + msecs_to_jiffies(QUIET_MS))))
+		return;
+	ctl.leaving = false;
+	if (chan)
+		sim_rescind_locked(chan);
+}
+
 static void work(struct work_struct *work)
 {
 	struct request *req;
@@ -442,7 +469,9 @@ static void work(struct work_struct *work)
 		execute(req);
 		feed_starved();
 	}
-	if (!list_empty(&ctl.waiting))
+	if (ctl.leaving)
+		leave();
+	if (!list_empty(&ctl.waiting) || ctl.leaving)
 		queue_delayed_work(ctl.queue, &worker, 1);
 	sim_unlock();
 }
@@ -766,6 +795,14 @@ static void offer(void)
 	sim_offer_locked(chan);
 }
 
+static void begin_to_leave(void)
+{
+	ctl.leaving = true;
+	ctl.last = jiffies;
+	ctl.latest = jiffies + msecs_to_jiffies(LEAVING_MS);
+	mod_delayed_work(ctl.queue, &worker, 0);
+}
+
 static int controller(const char *line)
 {
 	struct sim_chan *chan;
@@ -775,8 +812,10 @@ static int controller(const char *line)
 	chan = find_primary();
 	if (!strcmp(line, "offer") && !chan)
 		offer();
-	else if (!strcmp(line, "rescind") && chan)
+	else if (!strcmp(line, "vanish") && chan)
 		sim_rescind_locked(chan);
+	else if (!strcmp(line, "rescind") && chan)
+		begin_to_leave();
 	else
 		err = chan ? -EBUSY : -ENODEV;
 	sim_unlock();
@@ -818,6 +857,7 @@ static void forget_requests(void)
 {
 	sim_lock();
 	ctl.stopping = true;
+	ctl.leaving = false;
 	INIT_LIST_HEAD(&ctl.free);
 	INIT_LIST_HEAD(&ctl.waiting);
 	INIT_LIST_HEAD(&ctl.unsent);

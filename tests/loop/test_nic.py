@@ -80,7 +80,7 @@ def signals(loop):
 def serve(loop, nic, command, port):
     """A server in the background; its number is in a file."""
     loop.sh(inside(nic, f"sh -c '{command} </dev/null >/tmp/server 2>&1 & echo $! >/tmp/pids'"))
-    listens = inside(nic, f"grep ':{port:04X} .* 0A ' /proc/net/tcp /proc/net/tcp6")
+    listens = inside(nic, f"sh -c 'cat /proc/net/tcp*' | grep ':{port:04X} .* 0A '")
     loop.wait(lambda: loop.guest.run(listens)[0] == 0, f"nobody listens: {command}")
 
 
@@ -132,7 +132,7 @@ def nics_ping(loop):
     ping(loop, 1, f"-c {PINGS} -i 0.01 -s 1472 -M do")
     ping(loop, 0, "-f -c 2000")
     # In fragments; not flooded, since few bytes may wait in the socket that answers.
-    ping(loop, 1, "-c 60 -i 0.05 -s 20000")
+    ping(loop, 1, "-c 20 -i 0.5 -s 20000")
     rows = nics(loop)
     assert all(row["refused"] == "0" == row["too_long"] for row in rows.values()), rows
 
@@ -188,7 +188,7 @@ def nics_mtu(loop):
             loop.sh(inside(nic, f"/t/ip link set {loop.names[nic]} mtu {mtu}"))
             assert count(loop, nic, "mtu") == mtu + 14, nics(loop)
         await_ping(loop, 0)
-        ping(loop, 0, f"-c 50 -i 0.01 -M do -s {mtu - 28}")
+        ping(loop, 0, f"-c 20 -i 0.2 -M do -s {mtu - 28}")
     loop.wait(lambda: all(len(row["channels"]) == CHANNELS for row in nics(loop).values()), "sub-channels are missing")
 
 
