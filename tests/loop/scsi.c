@@ -78,7 +78,6 @@ enum {
 #define SRB_ABORTED		0x02
 #define SRB_ERROR		0x04
 #define SRB_INVALID_REQUEST	0x06
-#define SRB_DATA_OVERRUN	0x12	/* shorter, too */
 #define SRB_INVALID_LUN		0x20
 #define SRB_AUTOSENSE_VALID	0x80
 
@@ -394,7 +393,8 @@ static void execute(struct request *req)
 	if (cmd.from_disk)
 		copy(req, ctl.buffer, cmd.done, true);
 	srb->scsi_status = cmd.status;
-	srb->srb_status = cmd.done < srb->data_len ? SRB_DATA_OVERRUN : SRB_SUCCESS;
+	/* DATA_OVERRUN, for less than was asked for, is an error to hv_storvsc of 6.12. */
+	srb->srb_status = SRB_SUCCESS;
 	srb->data_len = cmd.done;
 	if (cmd.status == DISK_CHECK_CONDITION) {
 		srb->srb_status = (cmd.no_lun ? SRB_INVALID_LUN : SRB_ERROR) | SRB_AUTOSENSE_VALID;

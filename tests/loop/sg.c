@@ -57,11 +57,11 @@ static void command(enum way way, unsigned int len, struct cdb cdb)
 }
 
 /* Good status, @moved bytes. */
-static void good(const char *name, enum way way, unsigned int len, int moved,
-		 struct cdb cdb)
+static void good(const char *name, enum way way, unsigned int len, int moved, struct cdb cdb)
 {
 	command(way, len, cdb);
-	if (io.status || io.host_status || io.driver_status || (int)io.dxfer_len - io.resid != moved)
+	if (io.status || io.host_status || io.driver_status ||
+	    (int)io.dxfer_len - io.resid != moved)
 		fail("%s: status %x host %x driver %x sense %x/%02x%02x, %d bytes", name, io.status,
 		     io.host_status, io.driver_status, sense[2], sense[12], sense[13],
 		     (int)io.dxfer_len - io.resid);

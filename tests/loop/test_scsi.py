@@ -187,13 +187,18 @@ def scsi_swap(loop):
     sums = loop.sh("md5sum </big/first")
     free = int(re.search(r"MemAvailable: +(\d+)", loop.sh("cat /proc/meminfo"))[1]) // 1024
     # The host takes it, as memory that cannot be swapped.
-    loop.sh(f"echo 'add 7 {free - 30}' >{LOOP}/lun_quiet", 250)
-    loop.sh("cat /big/first >/big/second", 250)
-    used = int(loop.sh("tail -n 1 /proc/swaps").split()[3]) // 1024
-    assert loop.sh("md5sum </big/first; cmp /big/first /big/second", 250) == sums
+    loop.sh(f"echo 'add 7 {free - 40}' >{LOOP}/lun_quiet", 250)
+    for piece in range(16):
+        loop.sh(f"cat /tmp/seed /tmp/seed >/big/{piece}", 250)
+        used = int(loop.sh("tail -n 1 /proc/swaps").split()[3]) // 1024
+        if used > 20:
+            break
+    assert loop.sh("md5sum </big/first", 250) == sums
+    loop.sh("cat /tmp/seed /tmp/seed | md5sum >/tmp/sum; for file in /big/[0-9]*; do "
+            "md5sum <$file | cmp - /tmp/sum || exit 1; done", 250)
     loop.notes.append(f"{used} MB were on the disk with {free} MB taken")
     loop.host("lun_quiet", "remove 7")
-    assert used > 5, f"{used} MB of swap"
+    assert used > 20, f"{used} MB of swap"
     loop.sh(f"rm /big/*; umount /big; swapoff {swap}", 250)
     loop.host("lun", "remove 1")
     wait_gone(loop, 1)
