@@ -28,7 +28,9 @@ REFUSED = {
 
 def channel(loop, kind):
     """The relid and the row of the open channel whose type begins with KIND."""
-    return next((relid, row) for relid, row in loop.channels().items() if row[0].startswith(kind) and row[3] == "open")
+    found = [(relid, row) for relid, row in loop.channels().items() if row[0].startswith(kind) and row[3] == "open"]
+    assert found, f"no open channel of {kind}: {loop.channels()}"
+    return found[0]
 
 
 def stream(loop, name, service):
