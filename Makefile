@@ -9,6 +9,9 @@ all: modules ## the module, for the kernel that KDIR or KVER names (default: the
 modules: | headers ## the same
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+loop: | headers ## hv_vmbus_loop.ko, the driver on a simulated host with devices (Documentation/loop-host.rst)
+	@tests/loop/build $(KDIR)
+
 headers:
 	@test -e $(KDIR)/Makefile || { \
 		echo "error: no kernel headers in $(KDIR)" >&2; \
@@ -20,8 +23,9 @@ headers:
 tools:
 	@tests/setup/tools
 
-demo: | tools ## a guest on a real VMBus host: our module, Debian's hv_balloon on top
+demo: | tools ## a guest on a real VMBus host with hv_balloon; disk and network on a host in software
 	tests/host/demo
+	tests/loop/demo
 
 test: ## everything that is tested, on all kernels; ends with one line of counts
 	tests/run
@@ -48,6 +52,7 @@ fuzz: | tools ## rings and messages against a hostile host in user space, each t
 
 # Kbuild's own clean where headers are at hand; the list, where they are not.
 clean: ## remove what was built here
+	rm -rf build
 	@if [ -e $(KDIR)/Makefile ]; then \
 		$(MAKE) -C $(KDIR) M=$(CURDIR) clean; \
 	else \
@@ -60,6 +65,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' Makefile | \
 		while IFS='|' read -r verb what; do printf '  make %-11s %s\n' "$$verb" "$$what"; done
 	@echo
-	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules and clean work with.'
+	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop and clean work with.'
 
-.PHONY: all modules headers tools demo test check abi-check model fuzz bench coverage clean help
+.PHONY: all modules loop headers tools demo test check abi-check model fuzz bench coverage clean help

@@ -17,7 +17,7 @@
 #include "include/vmbus_private.h"
 
 static DEFINE_SPINLOCK(relid_lock);
-static struct vmbus_chan __rcu *relids[VMBUS_MAX_RELIDS];
+struct vmbus_chan __rcu *vmbus_relids[VMBUS_MAX_RELIDS];
 static unsigned int relid_top;
 
 /**
@@ -32,10 +32,10 @@ int vmbus_relid_map(struct vmbus_chan *chan)
 	int err = 0;
 
 	spin_lock(&relid_lock);
-	if (rcu_access_pointer(relids[relid])) {
+	if (rcu_access_pointer(vmbus_relids[relid])) {
 		err = -EEXIST;
 	} else {
-		rcu_assign_pointer(relids[relid], chan);
+		rcu_assign_pointer(vmbus_relids[relid], chan);
 		if (relid > relid_top)
 			WRITE_ONCE(relid_top, relid);
 	}
@@ -52,23 +52,11 @@ void vmbus_relid_unmap(struct vmbus_chan *chan)
 	unsigned int top;
 
 	spin_lock(&relid_lock);
-	RCU_INIT_POINTER(relids[vmbus_chan_relid(chan)], NULL);
-	for (top = relid_top; top && !rcu_access_pointer(relids[top]); top--)
+	RCU_INIT_POINTER(vmbus_relids[vmbus_chan_relid(chan)], NULL);
+	for (top = relid_top; top && !rcu_access_pointer(vmbus_relids[top]); top--)
 		;
 	WRITE_ONCE(relid_top, top);
 	spin_unlock(&relid_lock);
-}
-
-/**
- * vmbus_relid_lookup() - the channel of a relid
- * @relid: below VMBUS_MAX_RELIDS
- *
- * Context: any, in an RCU read-side section, which is how long it stays valid.
- * Return: the channel or NULL.
- */
-struct vmbus_chan *vmbus_relid_lookup(u32 relid)
-{
-	return rcu_dereference(relids[relid]);
 }
 
 /**

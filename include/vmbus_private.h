@@ -27,6 +27,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/percpu-defs.h>
+#include <linux/rcupdate.h>
 #include <linux/sysfs.h>
 #include <linux/tracepoint-defs.h>
 #include <linux/workqueue.h>
@@ -337,10 +338,25 @@ void vmbus_signal_forget(struct vmbus_chan *chan);
 void vmbus_signals_stop(void);
 
 /* relid.c */
+extern struct vmbus_chan __rcu *vmbus_relids[VMBUS_MAX_RELIDS];
+
 int vmbus_relid_map(struct vmbus_chan *chan);
 void vmbus_relid_unmap(struct vmbus_chan *chan);
-struct vmbus_chan *vmbus_relid_lookup(u32 relid);
 unsigned int vmbus_relid_words(void);
+
+/**
+ * vmbus_relid_lookup() - the channel of a relid
+ * @relid: below VMBUS_MAX_RELIDS
+ *
+ * Here, since each interrupt asks.
+ *
+ * Context: any, in an RCU read-side section, which is how long it stays valid.
+ * Return: the channel or NULL.
+ */
+static inline struct vmbus_chan *vmbus_relid_lookup(u32 relid)
+{
+	return rcu_dereference(vmbus_relids[relid]);
+}
 
 /* state.c */
 int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);

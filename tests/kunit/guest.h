@@ -5,6 +5,7 @@
 #ifndef _KUNIT_GUEST_H
 #define _KUNIT_GUEST_H
 
+#include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/hyperv.h>
 

@@ -240,6 +240,22 @@ static void heal(void)
 	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
 }
 
+/* A driver is at work on a device, all goes to sleep, and the host is not found after it. */
+static struct vsc *loses_its_host(struct kunit *test, struct sleep *sleep,
+				  const struct contact_case *contact)
+{
+	struct vsc *vsc;
+
+	/* What a host made of a contact that it did not answer well is its affair. */
+	sim_allow_no_unload();
+	sim_start_ok(test, NEWEST);
+	vsc = vsc_add(test, "lost", NULL);
+	KUNIT_ASSERT_EQ(test, freeze(sleep), 0);
+	contact->fault();
+	KUNIT_EXPECT_EQ(test, thaw(sleep), contact->error);
+	return vsc;
+}
+
 static void host_is_not_found(struct kunit *test)
 {
 	const struct contact_case *contact = test->param_value;
@@ -248,13 +264,7 @@ static void host_is_not_found(struct kunit *test)
 	struct sleep sleep;
 	struct vsc *vsc;
 
-	/* What a host made of a contact that it did not answer well is its affair. */
-	sim_allow_no_unload();
-	sim_start_ok(test, NEWEST);
-	vsc = vsc_add(test, "lost", NULL);
-	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	contact->fault();
-	KUNIT_EXPECT_EQ(test, thaw(&sleep), contact->error);
+	vsc = loses_its_host(test, &sleep, contact);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no connection to the host after resume"), 1);
 	sleep_expect_missing(test, vsc, chan, mark);
 	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
@@ -280,12 +290,7 @@ static void stops_without_connection(struct kunit *test)
 	struct sleep sleep;
 	struct vsc *vsc;
 
-	sim_allow_no_unload();
-	sim_start_ok(test, NEWEST);
-	vsc = vsc_add(test, "lost", NULL);
-	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	contact->fault();
-	KUNIT_EXPECT_EQ(test, thaw(&sleep), contact->error);
+	vsc = loses_its_host(test, &sleep, contact);
 	vsc_unregister(vsc);
 	heal();
 	sim_stop(test);

@@ -300,6 +300,18 @@ static void missing_device_stays_asleep(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
 }
 
+/* A driver is at work on @chan, all goes to sleep, and the next host does not have the device. */
+static struct vsc *asleep_without(struct kunit *test, struct sleep *sleep, struct sim_chan *chan)
+{
+	struct vsc *vsc;
+
+	sim_start_ok(test, NEWEST);
+	vsc = vsc_add(test, "missing", NULL);
+	KUNIT_ASSERT_EQ(test, freeze(sleep), 0);
+	sim_withhold(chan);
+	return vsc;
+}
+
 /* The next host that has it brings it back, with no offer between. */
 static void missing_device_is_there_next_time(struct kunit *test)
 {
@@ -308,10 +320,7 @@ static void missing_device_is_there_next_time(struct kunit *test)
 	struct sleep sleep;
 	struct vsc *vsc;
 
-	sim_start_ok(test, NEWEST);
-	vsc = vsc_add(test, "missing", NULL);
-	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	sim_withhold(chan);
+	vsc = asleep_without(test, &sleep, chan);
 	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
 	sleep_expect_missing(test, vsc, chan, mark);
 	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
@@ -330,10 +339,7 @@ static void missing_device_loses_its_driver(struct kunit *test)
 	struct sleep sleep;
 	struct vsc *vsc;
 
-	sim_start_ok(test, NEWEST);
-	vsc = vsc_add(test, "missing", NULL);
-	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	sim_withhold(chan);
+	vsc = asleep_without(test, &sleep, chan);
 	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
 	vsc_unregister(vsc);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
@@ -399,10 +405,7 @@ static void offer_after_the_last(struct kunit *test)
 	struct sleep sleep;
 	struct vsc *vsc;
 
-	sim_start_ok(test, NEWEST);
-	vsc = vsc_add(test, "late", NULL);
-	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	sim_withhold(chan);
+	vsc = asleep_without(test, &sleep, chan);
 	KUNIT_EXPECT_EQ(test, wake_root(), 0);
 	chan->withheld = false;
 	sim_offer(chan);

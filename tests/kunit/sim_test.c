@@ -3,6 +3,7 @@
  * The simulated host as KUnit cases use it: a fresh one for each, with checks
  * at its end.
  */
+#include <kunit/test.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>

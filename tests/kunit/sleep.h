@@ -5,6 +5,7 @@
 #ifndef _KUNIT_SLEEP_H
 #define _KUNIT_SLEEP_H
 
+#include <kunit/test.h>
 #include <linux/device.h>
 
 #include "sim_host.h"

@@ -9,6 +9,7 @@
 #ifndef _KUNIT_SOCK_H
 #define _KUNIT_SOCK_H
 
+#include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/hyperv.h>

@@ -6,6 +6,7 @@
 #ifndef _KUNIT_VSC_H
 #define _KUNIT_VSC_H
 
+#include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/hyperv.h>

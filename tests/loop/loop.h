@@ -7,12 +7,47 @@
 #define _LOOP_H
 
 #include <linux/dcache.h>
+#include <linux/types.h>
+
+struct sim_chan;
+
+/* main.c: sub-channels that a device lets the guest ask for */
+extern uint loop_channels;
 
 /* devices.c: devices that tests offer, with sub-channels, for any driver */
 void loop_devices_files(struct dentry *dir);
+/* The next monitor id, as long as there are any; before the channel is offered. */
+void loop_monitor(struct sim_chan *chan);
+/*
+ * The VSP that offers devices of the type with this name. Without one they send
+ * back what they get. Its errno; -EEXIST if there cannot be one more.
+ */
+void loop_set_vsp(const char *name, int (*offer)(void));
+/*
+ * A channel that the guest has, or can have, with the model locked: by its relid,
+ * the GUID of an instance or of a type, or the name of a type; of the last three
+ * the first device's primary channel. NULL with -EINVAL if there is no such name,
+ * -ENODEV if there is no such channel.
+ */
+struct sim_chan *loop_find_locked(const char *which, int *err);
 
-/* main.c: sub-channels that a device with sub-channels lets the guest ask for */
-extern uint loop_channels;
+/* ic.c: integration services */
+void loop_ic_start(void);
+void loop_ic_stop(void);	/* before the host goes */
+void loop_ic_files(struct dentry *dir);
+
+/* balloon.c: dynamic memory */
+void loop_balloon_start(void);
+void loop_balloon_stop(void);	/* when the host has gone */
+void loop_balloon_files(struct dentry *dir);
+
+/* controls.c: a host that is not at its best */
+void loop_controls_files(struct dentry *dir);
+
+/* nic.c: two NICs are a wire */
+void loop_nics_start(void);
+void loop_nics_stop(void);	/* before the host goes */
+void loop_nics_files(struct dentry *dir);
 
 /* scsi.c, disk.c: a SCSI controller and its disks */
 int loop_scsi_start(void);	/* 0 or an errno */

@@ -5,13 +5,13 @@
  * find the devices of this host. Nothing is asserted here: the host counts what
  * the guest does wrong.
  *
- *   insmod hv_vmbus_loop.ko [version=0x50003] [seed=N] [disks=1] [channels=3]
+ *   insmod hv_vmbus_loop.ko [version=5.3] [seed=N] [channels=N] and those of the VSPs
  *
  * Files in debugfs, hv_vmbus_loop/:
  *   violations	what the guest did wrong so far; the log has a line for each
  *   gpadls	that the guest has told the host of, and not taken back
  *   messages	type and number of what the guest has sent
- * and those of devices.c, sockets.c, scsi.c and disk.c.
+ * and those of devices.c, controls.c and each VSP.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
@@ -24,9 +24,9 @@
 #include "loop.h"
 #include "sim_host.h"
 
-static uint version = SIM_V(5, 3);
-module_param(version, uint, 0444);
-MODULE_PARM_DESC(version, "Highest protocol version of the host, (major << 16) | minor");
+static char *version = "5.3";
+module_param(version, charp, 0444);
+MODULE_PARM_DESC(version, "Highest protocol version of the host, 2.4 to 5.3, or (major << 16) | minor");
 
 static ulong seed;
 module_param(seed, ulong, 0444);
@@ -34,7 +34,7 @@ MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
 
 uint loop_channels = 3;
 module_param_named(channels, loop_channels, uint, 0444);
-MODULE_PARM_DESC(channels, "Sub-channels that disks and NICs let the guest ask for");
+MODULE_PARM_DESC(channels, "Sub-channels that disks and NICs let the guest ask for (default 3)");
 
 static struct dentry *files;
 
@@ -74,6 +74,20 @@ static int messages_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(messages);
 
+/* A version that there is, as "5.3" or 0x50003. Return: 0 if it is none. */
+static u32 parse_version(const char *text)
+{
+	unsigned int i;
+	u32 number = 0;
+
+	if (kstrtou32(text, 0, &number))
+		number = 0;
+	for (i = 0; i < sim_nr_versions; i++)
+		if (number == sim_versions[i].version || !strcmp(text, sim_versions[i].name))
+			return sim_versions[i].version;
+	return 0;
+}
+
 static void add_files(void)
 {
 	files = debugfs_create_dir(KBUILD_MODNAME, NULL);
@@ -82,27 +96,48 @@ static void add_files(void)
 	debugfs_create_file("messages", 0400, files, NULL, &messages_fops);
 	loop_devices_files(files);
 	loop_sockets_files(files);
+	loop_nics_files(files);
+	loop_controls_files(files);
+	loop_ic_files(files);
+	loop_balloon_files(files);
 	loop_scsi_files(files);
 }
 
 static void stop(void)
 {
-	loop_scsi_stop();
 	loop_sockets_stop();
+	loop_ic_stop();
+	loop_nics_stop();
+	loop_scsi_stop();
 	sim_end();
+	loop_balloon_stop();
 }
 
 static int __init loop_init(void)
 {
+	u32 highest = parse_version(version);
 	int err;
 
+	if (!highest) {
+		pr_err("%s: version=%s: there is no such version; there are 2.4, 3.0, 4.0, 4.1, 5.0 to 5.3\n",
+		       KBUILD_MODNAME, version);
+		return -EINVAL;
+	}
 	seed = seed ?: get_random_u32();
 	pr_info("%s: seed=%lu\n", KBUILD_MODNAME, seed);
 	err = sim_begin(seed);
 	if (err)
 		return err;
+	err = loop_scsi_start();
+	if (err) {
+		sim_end();
+		return err;
+	}
 	loop_sockets_start();
-	err = loop_scsi_start() ?: sim_connect(version, VERSION_WIN10_V5_3);
+	loop_nics_start();
+	loop_ic_start();
+	loop_balloon_start();
+	err = sim_connect(highest, VERSION_WIN10_V5_3);
 	if (err) {
 		stop();
 		return err;

@@ -50,10 +50,7 @@ MODULE_PARM_DESC(vstor, "Highest version of the SCSI controller's protocol, (maj
 /* A transfer that begins within a page, and some for ranges of odd shapes. */
 #define PIECES		(DISK_MAX_TRANSFER / PAGE_SIZE + 32)
 #define MAX_PACKET	SZ_64K
-/*
- * A guest that says nothing for so long knows that the disks are gone: a slow one
- * has been seen to flush a disk's cache 350 ms after the last of its writes failed.
- */
+/* A guest that says nothing for so long knows that the disks are gone; 350 ms have been seen. */
 #define QUIET_MS	2000
 #define LEAVING_MS	30000
 

@@ -9,6 +9,8 @@ from looplib import MODULE, case, violations
 def other_versions(loop):
     """Sockets on a host of 4.0, where they are new; below that hv_sock refuses to load."""
     loop.sh(f"rmmod {MODULE}", 120)
+    said = loop.guest.run(f"insmod /m/{MODULE}.ko version=5.4")[1]
+    assert "Invalid argument" in said and "there is no such version" in loop.guest.dmesg(), said
     loop.start("version=0x40000")
     loop.load("hv_sock")
     loop.run("vsock echo 1 100000")
@@ -16,7 +18,7 @@ def other_versions(loop):
     loop.no_sockets()
     violations(loop)
     loop.sh(f"rmmod hv_sock; rmmod {MODULE}", 120)
-    loop.start("version=0x30000")
+    loop.start("version=3.0")
     assert loop.guest.insmod("hv_sock")[0], "hv_sock loads on 3.0"
 
 

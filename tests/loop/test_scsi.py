@@ -42,8 +42,8 @@ def mount(loop, disk):
 
 
 def fio(options, name="load"):
-    return (f"env LD_PRELOAD=/lib/shm.so fio --name={name} --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 "
-            f"--group_reporting --randrepeat=1 --fallocate=none --minimal {options}")
+    return (f"env LD_PRELOAD=/lib/shm.so fio --name={name} --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
+            f"--verify_fatal=1 --group_reporting --randrepeat=1 --fallocate=none --minimal {options}")
 
 
 @case
@@ -235,10 +235,12 @@ def scsi_in_use(loop):
 
 @case
 def scsi_unload(loop):
-    """hv_storvsc goes and comes back, then goes for good; the host's memory of it is empty."""
+    """hv_storvsc goes and comes back, then goes for good, and the controller with it; nothing of them is left."""
     loop.sh("rmmod hv_storvsc", PATIENCE)
     wait_gone(loop)
     loop.load("hv_storvsc")
     wait_disk(loop)
     loop.sh("rmmod hv_storvsc", PATIENCE)
     assert loop.sh(f"cat {LOOP}/gpadls") == "0"
+    loop.host("controller", "rescind")
+    loop.wait(lambda: SCSI not in loop.sh("cat /sys/bus/vmbus/devices/*/class_id 2>/dev/null || true"), "the device is left")

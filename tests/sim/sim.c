@@ -65,17 +65,49 @@ unsigned int sim_violations(void)
 
 /* ---- rules ---- */
 
+static void forget_used_rules(void)
+{
+	unsigned int i, left = 0;
+
+	for (i = 0; i < host.nr_rules; i++)
+		if (host.rules[i].times)
+			host.rules[left++] = host.rules[i];
+	host.nr_rules = left;
+}
+
+int sim_try_rule(const struct sim_rule *rule)
+{
+	int err = -ENOSPC;
+
+	sim_lock();
+	if (host.nr_rules == SIM_MAX_RULES)
+		forget_used_rules();
+	if (host.nr_rules < SIM_MAX_RULES) {
+		host.rules[host.nr_rules] = *rule;
+		if (!rule->times)
+			host.rules[host.nr_rules].times = U32_MAX;
+		host.nr_rules++;
+		err = 0;
+	}
+	sim_unlock();
+	return err;
+}
+
+bool sim_get_rule(unsigned int index, struct sim_rule *rule)
+{
+	bool found;
+
+	sim_lock();
+	found = index < host.nr_rules;
+	if (found)
+		*rule = host.rules[index];
+	sim_unlock();
+	return found;
+}
+
 void sim_rule(const struct sim_rule *rule)
 {
-	sim_lock();
-	if (WARN_ON(host.nr_rules == SIM_MAX_RULES))
-		goto unlock;
-	host.rules[host.nr_rules] = *rule;
-	if (!rule->times)
-		host.rules[host.nr_rules].times = U32_MAX;
-	host.nr_rules++;
-unlock:
-	sim_unlock();
+	WARN_ON(sim_try_rule(rule));
 }
 
 void sim_clear_rules(void)

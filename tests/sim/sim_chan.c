@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/vmalloc.h>
 
 #include "sim_internal.h"
 
@@ -39,6 +40,43 @@ void sim_free_gpadls_of(u32 relid)
 			sim_free_gpadl(gpadl);
 }
 
+void *sim_map_gpadl_locked(const struct sim_chan *chan, u32 handle, u32 *bytes)
+{
+	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
+	struct page **pages;
+	void *at;
+	u32 i;
+
+	lockdep_assert_held(&sim_model);
+	if (!gpadl || gpadl->relid != chan->relid || gpadl->torn || gpadl->ignored ||
+	    gpadl->mapped || gpadl->known < gpadl->nr_pages || handle == chan->ring_gpadl)
+		return NULL;
+	pages = kvcalloc(gpadl->nr_pages, sizeof(*pages), GFP_KERNEL | __GFP_NOFAIL);
+	for (i = 0; i < gpadl->nr_pages && pfn_valid(gpadl->pfns[i]); i++)
+		pages[i] = pfn_to_page(gpadl->pfns[i]);
+	at = i == gpadl->nr_pages ? vmap(pages, i, VM_MAP, PAGE_KERNEL) : NULL;
+	kvfree(pages);
+	gpadl->mapped = at;
+	*bytes = gpadl->nr_pages * PAGE_SIZE;
+	return at;
+}
+
+bool sim_gpadl_mapped_locked(u32 handle)
+{
+	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
+
+	return gpadl && gpadl->mapped && !gpadl->torn;
+}
+
+void sim_unmap_gpadl_locked(u32 handle, void *at)
+{
+	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
+
+	if (gpadl)
+		gpadl->mapped = false;
+	vunmap(at);
+}
+
 /* ---- channels ---- */
 
 struct sim_chan *sim_chan_locked(u32 relid)
@@ -47,13 +85,14 @@ struct sim_chan *sim_chan_locked(u32 relid)
 	return relid < SIM_RELIDS ? host.chans[relid] : NULL;
 }
 
-static struct sim_chan *new_chan(u32 relid, const guid_t *type, const struct sim_vsp *vsp)
+struct sim_chan *sim_new_locked(u32 relid, const guid_t *type, const struct sim_vsp *vsp)
 {
 	struct sim_chan *chan = kzalloc(sizeof(*chan), GFP_KERNEL | __GFP_NOFAIL);
 	u32 id[4];
 
 	lockdep_assert_held(&sim_model);
-	for (; !relid || (host.chans[relid] && !host.chans[relid]->released); relid++)
+	for (; !relid || (host.chans[relid] &&
+			  (!host.chans[relid]->released || host.chans[relid]->kept)); relid++)
 		;
 	kfree(host.chans[relid]);
 	chan->relid = relid;
@@ -74,7 +113,7 @@ struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 	struct sim_chan *chan;
 
 	sim_lock();
-	chan = new_chan(relid, type, vsp);
+	chan = sim_new_locked(relid, type, vsp);
 	sim_unlock();
 	return chan;
 }
@@ -82,7 +121,7 @@ struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp)
 {
-	struct sim_chan *chan = new_chan(0, &primary->type, vsp);
+	struct sim_chan *chan = sim_new_locked(0, &primary->type, vsp);
 
 	chan->instance = primary->instance;
 	chan->sub = index;
@@ -92,7 +131,7 @@ struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 struct sim_chan *sim_new_socket_locked(const guid_t *service, const guid_t *endpoint,
 				       const struct sim_vsp *vsp)
 {
-	struct sim_chan *chan = new_chan(0, service, vsp);
+	struct sim_chan *chan = sim_new_locked(0, service, vsp);
 
 	chan->instance = *endpoint;
 	chan->flags = SIM_OFFER_HVSOCK;
@@ -198,6 +237,7 @@ void sim_close_chan(struct sim_chan *chan)
 		return;
 	chan->open = false;
 	chan->modifying = false;
+	chan->full = false;
 	if (chan->vsp->closed)
 		chan->vsp->closed(chan);
 	sim_ring_unmap(&chan->in);
@@ -285,13 +325,18 @@ void sim_move(struct sim_chan *chan, u32 relid)
 	sim_unlock();
 }
 
-void sim_reoffer(struct sim_chan *chan)
+void sim_reoffer_locked(struct sim_chan *chan)
 {
-	sim_lock();
 	WARN_ON(!chan->released);
 	chan->offered = false;
 	chan->rescinded = false;
 	chan->released = false;
 	sim_offer_locked(chan);
+}
+
+void sim_reoffer(struct sim_chan *chan)
+{
+	sim_lock();
+	sim_reoffer_locked(chan);
 	sim_unlock();
 }

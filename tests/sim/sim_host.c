@@ -486,7 +486,7 @@ static void handle_teardown(const struct sim_post *post)
 
 	if (!chan)
 		return;
-	if (!gpadl || gpadl->relid != msg->relid || gpadl->torn ||
+	if (!gpadl || gpadl->relid != msg->relid || gpadl->torn || gpadl->mapped ||
 	    (chan->open && chan->ring_gpadl == msg->gpadl)) {
 		sim_violation("GPADL_TEARDOWN of 0x%x", msg->gpadl);
 		return;
@@ -714,7 +714,7 @@ void sim_handle_signal(u32 relid)
 {
 	struct sim_chan *chan = sim_chan_locked(relid);
 
-	if (chan && chan->open)
+	if (chan && chan->open && !chan->frozen)
 		chan->vsp->signalled(chan);
 }
 

@@ -20,7 +20,6 @@
 #ifndef _SIM_HOST_H
 #define _SIM_HOST_H
 
-#include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -29,6 +28,7 @@
 
 #include "sim_wire.h"
 
+struct kunit;
 struct sim_chan;
 
 /* One direction of an open channel, as the host maps it. */
@@ -70,6 +70,7 @@ extern const struct sim_vsp sim_storage;	/* the same; closed, it rescinds them *
  *	although it is not rescinded
  * @withheld: it is not offered, whatever happens
  * @keeps_subs: sim_storage: the sub-channels stay when it is closed
+ * @kept: its relid is for nothing else, so that it can be offered again
  */
 struct sim_chan {
 	u32 relid;
@@ -84,6 +85,7 @@ struct sim_chan {
 	bool unwelcome;
 	bool withheld;
 	bool keeps_subs;
+	bool kept;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -94,6 +96,9 @@ struct sim_chan {
 	bool released;		/* RELID_RELEASED was received */
 	bool open;
 	bool modifying;		/* a MODIFYCHANNEL has no answer yet */
+	bool frozen;		/* its rings stand still: sim_freeze_locked() */
+	bool full;		/* the guest finds its ring full: sim_fill() */
+	u32 full_at;		/* the index that says so */
 	u32 open_id;
 	u32 ring_gpadl;
 	u32 target_vp;
@@ -236,6 +241,7 @@ struct sim_chan *sim_add_socket(struct kunit *test, u32 relid, const guid_t *ser
 /* Prepare without offering; sim_offer() when it is ready. */
 struct sim_chan *sim_new(struct kunit *test, u32 relid, const guid_t *type,
 			 const struct sim_vsp *vsp);
+struct sim_chan *sim_new_locked(u32 relid, const guid_t *type, const struct sim_vsp *vsp);
 struct sim_chan *sim_new_sub_locked(const struct sim_chan *primary, u16 index,
 				    const struct sim_vsp *vsp);
 /* Of a connection that the guest has asked for. */
@@ -249,6 +255,7 @@ void sim_rescind_locked(struct sim_chan *chan);
 void sim_rescind_alone_locked(struct sim_chan *chan);
 /* Offers a released channel's device again, under the same relid. */
 void sim_reoffer(struct sim_chan *chan);
+void sim_reoffer_locked(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
 /* While no guest is connected: offered to the next, whatever was before, or not. */
 void sim_return(struct sim_chan *chan);
@@ -264,9 +271,14 @@ bool sim_gone(struct sim_chan *chan);
 /* ---- scripting ---- */
 
 void sim_rule(const struct sim_rule *rule);
+/* Return: 0; -ENOSPC if there are too many whose times are not over. */
+int sim_try_rule(const struct sim_rule *rule);
+/* The rule at @index, what is left of it. Return: there is one. */
+bool sim_get_rule(unsigned int index, struct sim_rule *rule);
 void sim_clear_rules(void);
 unsigned int sim_release_held(void);	/* how many answers left */
 void sim_busy(unsigned int percent);	/* of posts refused with -EAGAIN; 25 at first */
+unsigned int sim_get_busy(void);
 /* The next @times (0: all) posts of @type (0: any) fail: -EAGAIN, -ENOTCONN, -EIO. */
 void sim_fail_posts(u32 type, int err, unsigned int times);
 /*
@@ -275,6 +287,14 @@ void sim_fail_posts(u32 type, int err, unsigned int times);
  */
 void sim_offer_unasked(bool again);
 void sim_deaf(bool deaf);	/* what the guest posts and signals is lost */
+bool sim_is_deaf(void);
+/*
+ * For @ms the host takes nothing and sends nothing, as one that is busy with other
+ * things; then it goes on where it was. 0: it goes on now. Work items of VSPs ask
+ * sim_is_silent().
+ */
+void sim_silent(u32 ms);
+bool sim_is_silent(void);
 /* At a new contact the host goes on knowing handles whose description was not complete. */
 void sim_keep_handles(bool keep);
 /*
@@ -326,6 +346,9 @@ void sim_event(unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
 
+/* The channel's VSP runs once more, after those of others that were signalled. */
+void sim_signal_again(u32 relid);
+
 /* Signals from the guest about a channel so far: by hypercall, by monitor page. */
 unsigned int sim_signals(const struct sim_chan *chan);
 unsigned int sim_triggers(const struct sim_chan *chan);
@@ -340,6 +363,14 @@ u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
 unsigned int sim_gpadls(void);		/* that exist now */
 u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
 u64 sim_gpadl_pfn(u32 handle, u32 index);	/* likewise */
+/*
+ * The pages of a complete GPADL of this channel, for its VSP; NULL if the guest
+ * has no such one. As long as they are mapped it may not take them back. After
+ * that, or anything that ends all GPADLs, only unmapping is left to do.
+ */
+void *sim_map_gpadl_locked(const struct sim_chan *chan, u32 handle, u32 *bytes);
+bool sim_gpadl_mapped_locked(u32 handle);
+void sim_unmap_gpadl_locked(u32 handle, void *at);
 u32 sim_connection_id(void);
 unsigned int sim_timers(void);		/* timer messages given to timer_expired() */
 bool sim_synics_down(void);		/* on every CPU */
@@ -357,8 +388,10 @@ void sim_unlock(void);
  * guest wrote nonsense. The room is given back, the guest signalled as due.
  */
 int sim_read(struct sim_chan *chan, void *buffer, u32 size);
-/* Packets and bytes that wait to be read. */
+/* Bytes that wait to be read. */
 u32 sim_readable(const struct sim_chan *chan);
+/* Bytes free in the ring to the guest: a packet needs less than that, with its trailer. */
+u32 sim_room(const struct sim_chan *chan);
 
 /*
  * Writes one packet and signals as due. Return: 0; -EAGAIN if the ring is full,
@@ -374,6 +407,18 @@ int sim_write_quiet(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id,
 		    const void *payload, u32 len);
 /* Raw bytes at the host's index of the ring to the guest, wrapping; index not moved. */
 void sim_poke(struct sim_chan *chan, u32 at, const void *bytes, u32 len);
+/*
+ * Its rings stand still: the VSP is not called, finds nothing to read and no room.
+ * Until sim_thaw_locked(), be it closed and opened between.
+ */
+void sim_freeze_locked(struct sim_chan *chan);
+/*
+ * The same, and the guest finds its ring full at once. For that the machine is
+ * stopped for a moment, so that the guest is not within a write. Takes the lock;
+ * may sleep. Return: 0; -ENODEV if no open channel has this relid; -EBUSY.
+ */
+int sim_fill(u32 relid);
+void sim_thaw_locked(struct sim_chan *chan);
 void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len);
 
 /* ---- the log ---- */

@@ -42,6 +42,7 @@ struct sim_gpadl {
 	u32 bodies;
 	bool ignored;		/* by a rule */
 	bool torn;		/* TORNDOWN is on its way or withheld */
+	bool mapped;		/* a VSP uses it */
 	struct sim_rule rule;
 	u64 *pfns;
 };
@@ -95,7 +96,6 @@ void sim_machine_init(u64 seed);
 void sim_machine_exit(void);
 bool sim_next_post(struct sim_post *post);
 bool sim_next_signal(u32 *relid);
-void sim_signal_again(u32 relid);
 void sim_count_signal(u32 relid);
 void sim_wake(void);
 void sim_transmit(unsigned int cpu, struct sim_message *msg);

@@ -57,6 +57,8 @@ static struct {
 	u32 padding;
 	unsigned int timers;
 	bool mute;
+	bool silent;
+	unsigned long silent_end;	/* jiffies */
 	struct {
 		u32 relid;
 		bool flags_too;
@@ -72,6 +74,7 @@ static struct {
 	struct sim_post inbox[INBOX];
 	unsigned int first, used;
 	unsigned long *signalled;	/* relids */
+	u32 last_signalled;		/* the thread only */
 	bool shared_event;
 	atomic_t signals[SIM_RELIDS];
 	bool deaf;
@@ -121,7 +124,7 @@ static void interrupt(struct vp *vp)
 {
 	lockdep_assert_held(&machine.lock);
 	/* If one is on its way already, it will see what this one is about. */
-	if (vp->up && !machine.mute)
+	if (vp->up && !machine.mute && !machine.silent)
 		smp_call_function_single_async(vp->cpu, &vp->csd);
 }
 
@@ -130,7 +133,7 @@ static void deliver(struct vp *vp)
 	struct sim_message *msg;
 
 	lockdep_assert_held(&machine.lock);
-	if (!vp->up || vp->slot->type != SYNIC_FREE || list_empty(&vp->queue))
+	if (!vp->up || machine.silent || vp->slot->type != SYNIC_FREE || list_empty(&vp->queue))
 		return;
 	msg = list_first_entry(&vp->queue, struct sim_message, node);
 	list_del(&msg->node);
@@ -279,6 +282,15 @@ static void detach(void)
 		irq_work_sync(&per_cpu(vps, cpu).work);
 }
 
+/* It starts, or goes on: interrupts for what is there. */
+static void resume_vp(struct vp *vp)
+{
+	lockdep_assert_held(&machine.lock);
+	deliver(vp);
+	if (vp->slot->type != SYNIC_FREE || !bitmap_empty(vp->events, SIM_RELIDS))
+		interrupt(vp);
+}
+
 static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 {
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
@@ -292,9 +304,7 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 	synic->events = vp->events;
 	spin_lock_irqsave(&machine.lock, flags);
 	vp->up = true;
-	deliver(vp);
-	if (vp->slot->type != SYNIC_FREE || !bitmap_empty(vp->events, SIM_RELIDS))
-		interrupt(vp);
+	resume_vp(vp);
 	spin_unlock_irqrestore(&machine.lock, flags);
 	return 0;
 }
@@ -406,6 +416,11 @@ static int signal_event(u64 connection_id)
 void sim_deaf(bool deaf)
 {
 	machine.deaf = deaf;
+}
+
+bool sim_is_deaf(void)
+{
+	return machine.deaf;
 }
 
 void sim_refuse_signals(u32 relid, unsigned int times)
@@ -521,7 +536,11 @@ bool sim_next_post(struct sim_post *post)
 
 bool sim_next_signal(u32 *relid)
 {
-	*relid = find_first_bit(machine.signalled, SIM_RELIDS);
+	/* From the last one on, so that a device that is always busy does not keep others out. */
+	*relid = find_next_bit(machine.signalled, SIM_RELIDS, machine.last_signalled + 1);
+	if (*relid == SIM_RELIDS)
+		*relid = find_first_bit(machine.signalled, SIM_RELIDS);
+	machine.last_signalled = *relid < SIM_RELIDS ? *relid : 0;
 	return *relid < SIM_RELIDS && test_and_clear_bit(*relid, machine.signalled);
 }
 
@@ -534,6 +553,27 @@ void sim_signal_again(u32 relid)
 void sim_wake(void)
 {
 	wake_up(&machine.wake);
+}
+
+bool sim_is_silent(void)
+{
+	return READ_ONCE(machine.silent);
+}
+
+/* Return: it is silent still. */
+static bool stay_silent(void)
+{
+	unsigned long flags;
+	unsigned int cpu;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	if (machine.silent && !time_before(jiffies, machine.silent_end)) {
+		machine.silent = false;
+		for_each_possible_cpu(cpu)
+			resume_vp(per_cpu_ptr(&vps, cpu));
+	}
+	spin_unlock_irqrestore(&machine.lock, flags);
+	return machine.silent;
 }
 
 static bool work_waits(void)
@@ -551,6 +591,10 @@ static int host_thread(void *unused)
 		wait_event_interruptible_timeout(machine.wake, work_waits(),
 						 sim_answers_wait() || sim_looks_at_pages() ?
 						 1 : HZ / 10);
+		if (stay_silent()) {
+			schedule_timeout_interruptible(1);
+			continue;
+		}
 		mutex_lock(&sim_model);
 		while (sim_next_post(&post))
 			sim_handle_post(&post);
@@ -571,6 +615,11 @@ static int host_thread(void *unused)
 void sim_busy(unsigned int percent)
 {
 	machine.busy_percent = percent;
+}
+
+unsigned int sim_get_busy(void)
+{
+	return machine.busy_percent;
 }
 
 void sim_fail_posts(u32 type, int err, unsigned int times)
@@ -598,6 +647,16 @@ void sim_message_cpu(unsigned int cpu)
 void sim_pad_messages(u32 bytes)
 {
 	machine.padding = bytes;
+}
+
+void sim_silent(u32 ms)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&machine.lock, flags);
+	machine.silent_end = jiffies + msecs_to_jiffies(ms);
+	machine.silent |= ms;
+	spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_mute(bool mute)

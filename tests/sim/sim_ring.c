@@ -8,6 +8,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/stop_machine.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
@@ -81,14 +82,16 @@ u32 sim_readable(const struct sim_chan *chan)
 {
 	u32 in = READ_ONCE(chan->in.header->in);
 
+	if (chan->frozen)
+		return 0;
 	return valid(&chan->in, in) ? used(&chan->in, in, chan->in.pos) : 0;
 }
 
-/* Gives room back; the guest waits for it if it said so. */
-static void publish_read(struct sim_chan *chan, u32 new)
+/* Gives room back, from @old on; the guest waits for it if it said so. */
+static void publish_read(struct sim_chan *chan, u32 old, u32 new)
 {
 	struct sim_ring *ring = &chan->in;
-	u32 old = ring->pos, in, wanted, before, after;
+	u32 in, wanted, before, after;
 
 	ring->pos = new;
 	/* Pairs with the guest's look at the room: what it overwrites was read. */
@@ -113,6 +116,8 @@ int sim_read(struct sim_chan *chan, void *buffer, u32 size)
 	u64 trailer;
 
 	lockdep_assert_held(&sim_model);
+	if (chan->frozen)
+		return 0;
 	if (!valid(ring, waiting)) {
 		sim_violation("relid %u: write index %u", chan->relid, waiting);
 		return -EPROTO;
@@ -138,11 +143,75 @@ int sim_read(struct sim_chan *chan, void *buffer, u32 size)
 	sim_peek(ring, ring->pos, buffer, len);
 	chan->packets_in++;
 	chan->bytes_in += len;
-	publish_read(chan, (ring->pos + len + TRAILER) % ring->size);
+	publish_read(chan, ring->pos, (ring->pos + len + TRAILER) % ring->size);
 	return len;
 }
 
+/* ---- rings that stand still ---- */
+
+void sim_freeze_locked(struct sim_chan *chan)
+{
+	lockdep_assert_held(&sim_model);
+	chan->frozen = true;
+}
+
+/* On one CPU while the others stand: nobody is between a look at the room and a write. */
+static int fill_now(void *data)
+{
+	struct sim_chan *chan;
+	int err = -ENODEV;
+	u32 in;
+
+	if (!mutex_trylock(&sim_model))
+		return -EBUSY;
+	chan = sim_chan_locked(*(const u32 *)data);
+	if (!chan || !chan->open)
+		goto unlock;
+	in = READ_ONCE(chan->in.header->in);
+	if (valid(&chan->in, in)) {
+		chan->frozen = true;
+		chan->full = true;
+		chan->full_at = (in + TRAILER) % chan->in.size;
+		WRITE_ONCE(chan->in.header->out, chan->full_at);
+		err = 0;
+	}
+unlock:
+	mutex_unlock(&sim_model);
+	return err;
+}
+
+int sim_fill(u32 relid)
+{
+	unsigned int tries = 1000;
+	int err;
+
+	do {
+		err = stop_machine(fill_now, &relid, NULL);
+		if (err == -EBUSY)
+			usleep_range(500, 1000);
+	} while (err == -EBUSY && --tries);
+	return err;
+}
+
+void sim_thaw_locked(struct sim_chan *chan)
+{
+	lockdep_assert_held(&sim_model);
+	chan->frozen = false;
+	if (chan->open && chan->full)
+		publish_read(chan, chan->full_at, chan->in.pos);
+	chan->full = false;
+	/* What came meanwhile, and what the VSP had no room for. */
+	sim_signal_again(chan->relid);
+}
+
 /* ---- writing to the guest ---- */
+
+u32 sim_room(const struct sim_chan *chan)
+{
+	u32 out = READ_ONCE(chan->out.header->out);
+
+	return valid(&chan->out, out) ? chan->out.size - used(&chan->out, chan->out.pos, out) : 0;
+}
 
 static int write_packet(struct sim_chan *chan, const struct sim_packet_header *header,
 			const void *ext, u32 ext_len, const void *payload, u32 len)
@@ -152,6 +221,8 @@ static int write_packet(struct sim_chan *chan, const struct sim_packet_header *h
 	u64 trailer = (u64)at << 32, zero = 0;
 
 	lockdep_assert_held(&sim_model);
+	if (chan->frozen)
+		return -EAGAIN;
 	out = READ_ONCE(ring->header->out);
 	if (!valid(ring, out)) {
 		sim_violation("relid %u: read index %u", chan->relid, out);

@@ -59,6 +59,7 @@ bool fuzz_no_memory(void);
 #define virt_load_acquire(p)	READ_ONCE(*(p))
 #define virt_mb()		do { } while (0)	/* as above */
 #define virt_wmb()		do { } while (0)	/* as above */
+#define rcu_dereference(p)	READ_ONCE(p)
 
 /* ---- types ---- */
 
@@ -189,6 +190,7 @@ struct page {
 #define __packed		__attribute__((packed))
 #define __aligned(n)		__attribute__((aligned(n)))
 #define __noreturn		__attribute__((noreturn))
+#define __rcu
 #define __must_check		__attribute__((warn_unused_result))
 
 #define EXPORT_SYMBOL(name)	extern int fuzz_export

@@ -22,36 +22,43 @@ if [ -e /m/disk ]; then
 	cat /sys/block/vda/dev >/sys/power/resume
 fi
 echo "agent ready $(uname -r)" >&3
-while read -r id command <&3; do
-	case $command in
-	+*)
-		# A long command comes in pieces: a terminal takes 4095 bytes a line.
-		echo -n "${command#+}" >>/tmp/pieces
-		echo "$id 0 plain 0" >&3
-		continue
-		;;
-	=*)
-		printf '%s\n' "${command#=}" >/tmp/command
-		;;
-	*)
-		{ cat /tmp/pieces 2>/dev/null; echo -n "$command"; } | base64 -d >/tmp/command
-		rm -f /tmp/pieces
-		;;
-	esac
-	sh /tmp/command </dev/null >/tmp/output 2>&1
-	status=$?
-	if ! [ -s /tmp/output ]; then
-		echo "$id $status plain 0" >&3
-		continue
-	fi
-	kind=plain output=/tmp/output length=$(stat -c %s /tmp/output)
-	if [ "$length" -gt 1000 ]; then
-		kind=gzip output=/tmp/output.gz
-		gzip -c /tmp/output >$output
-		length=$(stat -c %s $output)
-	fi
-	{
-		echo "$id $status $kind $length"
-		cat $output
-	} >&3
-done
+
+agent() {
+	while read -r id command <&3; do
+		case $command in
+		+*)
+			# A long command comes in pieces: a terminal takes 4095 bytes a line.
+			echo -n "${command#+}" >>/tmp/pieces
+			echo "$id 0 plain 0" >&3
+			continue
+			;;
+		=*)
+			printf '%s\n' "${command#=}" >/tmp/command
+			;;
+		*)
+			{ cat /tmp/pieces 2>/dev/null; echo -n "$command"; } | base64 -d >/tmp/command
+			rm -f /tmp/pieces
+			;;
+		esac
+		sh /tmp/command </dev/null >/tmp/output 2>&1
+		status=$?
+		if ! [ -s /tmp/output ]; then
+			echo "$id $status plain 0" >&3
+			continue
+		fi
+		kind=plain output=/tmp/output length=$(stat -c %s /tmp/output)
+		if [ "$length" -gt 1000 ]; then
+			kind=gzip output=/tmp/output.gz
+			gzip -c /tmp/output >$output
+			length=$(stat -c %s $output)
+		fi
+		{
+			echo "$id $status $kind $length"
+			cat $output
+		} >&3
+	done
+}
+
+# Not init itself: each orphan that ends would interrupt its read, and busybox forgets what it has of the line then.
+agent &
+wait $!

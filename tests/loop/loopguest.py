@@ -1,0 +1,59 @@
+"""The guest in which hv_vmbus_loop.ko and stock VSCs are loaded: an emulated machine that is not Hyper-V."""
+
+import pathlib
+import shutil
+import subprocess
+
+from hostlib.agent import BootLost
+from hostlib.guest import Setup, boot_plain
+from hostlib.images import libraries
+from hostlib.kernel import Kernel
+from hostlib.testing import BOOT_TRIES
+from loads import disk_loads
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+# The VSCs, and what stands on them.
+VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "uio_hv_generic", "hv_balloon")
+PROGRAMS = ("vsock", "uio", "sg")
+FIO = "fio"
+# The distribution's, for cases of these files.
+TOOLS = {"test_nic": ("ip", "ping", "iperf3", "ethtool"), "test_scsi": (FIO,)}
+APPEND = "panic_on_warn=1 log_buf_len=4M"
+# hv_balloon balloons only where the firmware cannot hibernate.
+NO_S4 = ("-global", "ICH9-LPC.disable_s4=1")
+
+
+def programs(out):
+    """Compile the programs; the compiler's warnings are errors."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS:
+        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(out / name),
+                        str(TOP / f"tests/loop/{name}.c")], check=True)
+    return tuple((f"bin/{name}", out / name) for name in PROGRAMS)
+
+
+def tools(names):
+    """Programs of this machine as /t/NAME, since busybox has some of that name, and libraries where they are looked for."""
+    found = [pathlib.Path(shutil.which(name, path="/usr/sbin:/usr/bin")) for name in sorted(names)]
+    needed = sorted({library for program in found for library in libraries(program)})
+    return (*((f"t/{program.name}", program) for program in found),
+            *((str(library).lstrip("/"), library) for library in needed))
+
+
+def boot(name, needed, where):
+    """A guest with the bus, all VSCs, and these tools; raises BootLost if it does not boot in several tries."""
+    kernel = Kernel.get(name)
+    out = kernel.build_dir("loop")
+    modules = kernel.built_modules(out, "tests/loop")
+    vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
+    files = programs(out / "programs") + tools(needed - {FIO})
+    if FIO in needed:
+        files += disk_loads(out / "programs")
+    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048,
+                 qemu=NO_S4, files=files)
+    for left in reversed(range(BOOT_TRIES)):
+        try:
+            return boot_plain(want, None, where / f"boot{left}")
+        except BootLost:
+            if not left:
+                raise
