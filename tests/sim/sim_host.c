@@ -473,6 +473,18 @@ static void handle_gpadl_body(const struct sim_post *post)
 	gpadl_complete(gpadl);
 }
 
+/*
+ * Messages overtake packets: that a buffer is revoked may still be in the ring
+ * when its teardown is here. A VSP takes so many packets at a time.
+ */
+static void take_revocation(struct sim_chan *chan, const struct sim_gpadl *gpadl)
+{
+	unsigned int tries;
+
+	for (tries = 0; gpadl->mapped && chan->open && tries < 100; tries++)
+		sim_handle_signal(chan->relid);
+}
+
 static void handle_teardown(const struct sim_post *post)
 {
 	const struct sim_msg_teardown *msg = (const void *)post->payload;
@@ -486,6 +498,8 @@ static void handle_teardown(const struct sim_post *post)
 
 	if (!chan)
 		return;
+	if (gpadl && gpadl->relid == msg->relid)
+		take_revocation(chan, gpadl);
 	if (!gpadl || gpadl->relid != msg->relid || gpadl->torn || gpadl->mapped ||
 	    (chan->open && chan->ring_gpadl == msg->gpadl)) {
 		sim_violation("GPADL_TEARDOWN of 0x%x", msg->gpadl);
