@@ -5,6 +5,7 @@ import re
 MODULE = "hv_vmbus_loop"
 LOOP = f"/sys/kernel/debug/{MODULE}"
 NIC = "f8615163-df3e-46c5-913f-f2d2f965ed0e"
+CHECKING = "debug"      # the kernel with all checkers on, which is slow
 CASES = []
 
 
@@ -20,6 +21,7 @@ class Loop:
     def __init__(self, guest, options):
         self.guest = guest
         self.options = options
+        self.checking = options.kernel == CHECKING
         self.notes = []
 
     def sh(self, command, timeout=60):
@@ -51,6 +53,11 @@ class Loop:
         """relid -> (type, instance, sub-channel index, state, packets in, packets out, interrupts), of devices."""
         rows = map(str.split, self.sh(f"cat {LOOP}/channels").splitlines())
         return {int(row[0]): row[1:] for row in rows}
+
+    def signals(self, instance):
+        """Signals and interrupts of a device's channels so far, as everybody reads them in sysfs."""
+        return {name: sum(map(int, self.sh(f"cat /sys/bus/vmbus/devices/{instance}/channels/*/{name}").split()))
+                for name in ("events", "interrupts")}
 
     def messages(self, kind):
         """Messages of this type that the host got so far."""

@@ -32,6 +32,13 @@ def wait_gone(loop, lun=0):
     loop.wait(lambda: not disk_of(loop, lun), f"the disk of LUN {lun} is still there", PATIENCE)
 
 
+def costs(loop):
+    """Signals, interrupts, requests and bytes of the controller so far."""
+    device = next(row[1] for row in loop.channels().values() if row[0] == SCSI and row[3] == "open")
+    media = counters(loop, "media")
+    return loop.signals(device) | {"requests": counters(loop)["requests"], "bytes": media["read"] + media["written"]}
+
+
 def by_channel(loop):
     """Packets from the guest by each of the open channels of the controller."""
     return {relid: int(row[4]) for relid, row in loop.channels().items() if row[0] == SCSI and row[3] == "open"}
@@ -105,8 +112,15 @@ def scsi_files(loop):
     mount(loop, loop.disk)
     before, scsi = by_channel(loop), counters(loop)
     for jobs, depth, size, block in ((4, 8, "2M", "4k"), (2, 32, "4M", "4k-64k"), (1, 1, "4M", "512k")):
+        at_first = costs(loop)
         loop.sh(fio(f"--numjobs={jobs} --iodepth={depth} --size={size} --{'bsrange' if '-' in block else 'bs'}={block} "
                     f"--rw=randwrite --loops={loop.options.fio_loops}"), 250 * loop.options.fio_loops)
+        cost = {name: value - at_first[name] for name, value in costs(loop).items()}
+        megabytes, requests = cost["bytes"] / 1e6, cost["requests"]
+        loop.notes.append(
+            f"fio, {jobs} jobs, depth {depth}, {block}: {megabytes:.0f} MB, {requests} requests; for each MB "
+            f"{cost['events'] / megabytes:.1f} signals, {cost['interrupts'] / megabytes:.1f} interrupts; for each request "
+            f"{cost['events'] / requests:.2f}, {cost['interrupts'] / requests:.2f}")
         loop.sh("rm /mnt/load*")
     after, now = by_channel(loop), counters(loop)
     assert len([relid for relid in after if after[relid] > before[relid] + 20]) > 1, f"{before} {after}"
