@@ -78,9 +78,15 @@ codename() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
 
 # ---- A private apt: own sources and lists in the cache, so that nothing under /etc/apt changes. ----
 
+# Kernels of Debian 13 have lists of their own, so that on Debian 12 nothing is ever installed from there.
+apt_of_trixie() {
+	APT=$CACHE/apt-trixie
+	apt_suites=trixie
+}
+
 # The machine's own entry tells which mirror to use; foreign sources are left out.
 apt_sources() {
-	local release targets main security keyring opt="" suite
+	local release targets main security keyring opt="" suite suites
 	release=$(codename)
 	case $release in
 	bookworm | trixie) ;;
@@ -93,10 +99,11 @@ apt_sources() {
 	[ -n "$main" ] || die "no apt source for $release main found on this machine"
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e $keyring ] && opt="[signed-by=$keyring] "
-	for suite in bookworm $([ "$release" = trixie ] && echo trixie); do
+	suites=${apt_suites:-bookworm $([ "$release" = trixie ] && echo trixie)}
+	for suite in $suites; do
 		echo "deb $opt$main $suite main"
 		echo "deb $opt$main $suite-updates main"
-		[ "$suite" = bookworm ] && echo "deb $opt$main $suite-backports main"
+		[ "$suite" = bookworm ] || [ -n "${apt_suites:-}" ] && echo "deb $opt$main $suite-backports main"
 		[ -n "$security" ] && echo "deb $opt$security $suite-security main"
 	done
 	return 0

@@ -125,14 +125,16 @@ class Kernel:
         """A directory for what is built from this source tree for this kernel."""
         return CACHE / "build" / re.sub(r"\W+", "_", str(TOP)).strip("_") / self.name / name
 
-    def built_modules(self, out: Path, subdir: str = "", stock: bool = False, gcov: bool = False) -> list[Path]:
-        """Build the driver (or the modules in subdir) for this kernel in out; return the .ko files.
+    def built_modules(self, out: Path, subdir: str = "", stock: bool = False, gcov: bool = False,
+                      flags: str = "") -> list[Path]:
+        """Build the driver (or the modules in subdir) for this kernel in out, with flags of make; return the .ko files.
 
-        With gcov they count what is executed.
+        With gcov they count what is executed. SystemExit 3: its compiler is not to be had now.
         """
         out.mkdir(parents=True, exist_ok=True)
         with open(out.parent / f"{out.name}.lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             args = [str(self.path), str(out)] + ([subdir] if subdir else [])
-            where = setup("module", *(["--stock"] if stock else []), *args, **({"MODULE_GCOV": "1"} if gcov else {}))
+            environ = ({"MODULE_GCOV": "1"} if gcov else {}) | ({"MODULE_FLAGS": flags} if flags else {})
+            where = setup("module", *(["--stock"] if stock else []), *args, **environ)
         return sorted(Path(where).glob("*.ko"))
