@@ -141,6 +141,22 @@ def scsi_mounts_again(loop):
 
 
 @case
+def scsi_root(loop):
+    """The disk has the root file system: what runs there, and what it loads, is read from it, with I/O beside."""
+    mount(loop, loop.disk)
+    loop.sh("cd / && for dir in bin lib lib64; do [ ! -e $dir ] || cp -a $dir /mnt/; done; "
+            "cd /mnt && mkdir dev proc tmp mnt; cd /; umount /mnt; echo 3 >/proc/sys/vm/drop_caches", 120)
+    mount(loop, loop.disk)
+    loop.sh("mount -t devtmpfs dev /mnt/dev; mount -t proc proc /mnt/proc")
+    before = counters(loop, "media")["read"]
+    said = loop.sh(f"chroot /mnt {fio('--numjobs=2 --iodepth=8 --size=1M --bs=4k --rw=randwrite')}; echo status $?; "
+                   "chroot /mnt /bin/sh -c 'ls -i / | head -n 1; df / | tail -n 1'", 250)
+    assert "status 0" in said and loop.disk in said, said
+    assert counters(loop, "media")["read"] - before > 1 << 20, counters(loop, "media")
+    loop.sh("umount /mnt/dev /mnt/proc; rm -rf /mnt/bin /mnt/lib* /mnt/dev /mnt/proc /mnt/tmp /mnt/mnt; umount /mnt")
+
+
+@case
 def scsi_hot_luns(loop):
     """Disks come and go one by one; the other says that something has changed."""
     loop.host("lun_quiet", "add 2 16")
