@@ -178,7 +178,7 @@ static noinline void interrupt_traced(struct vmbus_channel *ch,
  * vmbus_chan_interrupt() - the host signalled a channel
  * @chan: the channel
  *
- * Context: hard interrupt, in an RCU read-side section.
+ * Context: interrupts off, on PREEMPT_RT process; in an RCU read-side section.
  */
 void vmbus_chan_interrupt(struct vmbus_chan *chan)
 {

@@ -398,9 +398,9 @@ static void look_at(struct vmbus_chan *chan)
 	if (!READ_ONCE(chan->moved))
 		return;
 	rcu_read_lock();
-	local_irq_save(flags);
+	vmbus_irq_save(flags);
 	vmbus_chan_interrupt(chan);
-	local_irq_restore(flags);
+	vmbus_irq_restore(flags);
 	rcu_read_unlock();
 }
 

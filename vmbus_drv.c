@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The Linux side: start and stop, bus type, devices, interrupt entry, CPU
- * hotplug, the ways down (kexec, panic).
+ * The Linux side: start and stop, bus type, devices, CPU hotplug, the ways down
+ * (kexec, panic).
  *
- * Actions: start and stop; the driver core's calls for devices;
- * interrupts on every CPU; the message work of each CPU; CPUs coming and going.
+ * Actions: start and stop; the driver core's calls for devices; CPUs coming and
+ * going.
  * The ways down can start at any moment.
  *
  * References: an hv_device holds one on its primary channel until its release.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
-#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
-#include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/panic_notifier.h>
-#include <linux/random.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
 
@@ -28,154 +25,16 @@
 
 #define VENDOR_MICROSOFT	0x1414
 
-/* How often, and how long, a CPU that goes waits for its last events. */
-#define OFFLINE_TRIES		3
-#define OFFLINE_PAUSE_US	10000
-
-struct message_work {
-	struct work_struct work;
-	unsigned int cpu;
-};
-
-static DEFINE_PER_CPU(struct message_work, message_work);
-static struct workqueue_struct *message_wq;
 static enum cpuhp_state online_state;
 
 /* Whether vmbus_start() found a host; else there is nothing to stop. */
 static bool started;
-
-/* ---- interrupts ---- */
-
-static void scan_events(unsigned long *events)
-{
-	unsigned int i, bit, words = vmbus_relid_words();
-	struct vmbus_chan *chan;
-	unsigned long pending;
-
-	rcu_read_lock();
-	for (i = 0; i < words; i++) {
-		if (!READ_ONCE(events[i]))
-			continue;
-		pending = xchg(&events[i], 0);
-		for_each_set_bit(bit, &pending, BITS_PER_LONG) {
-			chan = vmbus_relid_lookup(i * BITS_PER_LONG + bit);
-			if (chan)
-				vmbus_chan_interrupt(chan);
-		}
-	}
-	rcu_read_unlock();
-}
-
-/* Channel events or a message are pending on this CPU. */
-static void vmbus_isr(void)
-{
-	const struct vmbus_synic *synic = this_cpu_ptr(&vmbus_synic);
-	struct hv_message *message = synic->message;
-	u32 type;
-
-	if (unlikely(!message))
-		return;
-	scan_events(synic->events);
-
-	type = READ_ONCE(message->header.message_type);
-	if (unlikely(type != HVMSG_NONE)) {
-		if (type == HVMSG_TIMER_EXPIRED && vmbus_host->timer_expired)
-			vmbus_host->timer_expired(message);
-		else
-			queue_work_on(smp_processor_id(), message_wq,
-				      &this_cpu_ptr(&message_work)->work);
-	}
-	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
-}
-
-static void handle_messages(struct work_struct *work)
-{
-	struct message_work *mw = container_of(work, struct message_work, work);
-
-	if (vmbus_message_poll(mw->cpu))
-		queue_work_on(mw->cpu, message_wq, work);
-}
-
-static int message_wq_init(void)
-{
-	unsigned int cpu;
-
-	/*
-	 * Storage waits for messages, so memory pressure must not stop them. The
-	 * end of a message is signalled on the CPU that has it, or its next
-	 * message, which can be its timer's, is never delivered: not unbound.
-	 */
-	message_wq = alloc_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI, 1);
-	if (!message_wq)
-		return -ENOMEM;
-	for_each_possible_cpu(cpu) {
-		struct message_work *mw = per_cpu_ptr(&message_work, cpu);
-
-		mw->cpu = cpu;
-		INIT_WORK(&mw->work, handle_messages);
-	}
-	return 0;
-}
-
-/**
- * vmbus_messages_flush() - the messages that have come so far are handled
- *
- * Context: process, sleeps.
- */
-void vmbus_messages_flush(void)
-{
-	flush_workqueue(message_wq);
-}
 
 /* ---- CPU hotplug ---- */
 
 static int cpu_up_callback(unsigned int cpu)
 {
 	return vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
-}
-
-static bool events_pending(unsigned int cpu)
-{
-	unsigned long *events = per_cpu(vmbus_synic, cpu).events;
-	unsigned int i;
-
-	for (i = 0; i < vmbus_relid_words(); i++)
-		if (READ_ONCE(events[i]))
-			return true;
-	return false;
-}
-
-/* Handles them here and now, on their CPU. */
-static void handle_events(unsigned int cpu)
-{
-	unsigned long flags;
-
-	/* Tasklets that they start run before this is over. */
-	local_bh_disable();
-	local_irq_save(flags);
-	scan_events(per_cpu(vmbus_synic, cpu).events);
-	local_irq_restore(flags);
-	local_bh_enable();
-}
-
-/*
- * The host may still have interrupted a CPU that a channel has just left. What
- * it signalled is handled, and has to come to an end.
- */
-static int drain_events(unsigned int cpu)
-{
-	unsigned int tries;
-
-	for (tries = 0; events_pending(cpu); tries++) {
-		if (tries == OFFLINE_TRIES) {
-			pr_warn_ratelimited("CPU %u stays online: the host goes on interrupting it\n",
-					    cpu);
-			return -EBUSY;
-		}
-		handle_events(cpu);
-		usleep_range(OFFLINE_PAUSE_US, 2 * OFFLINE_PAUSE_US);
-	}
-	return 0;
 }
 
 static int cpu_down_callback(unsigned int cpu)
@@ -187,13 +46,13 @@ static int cpu_down_callback(unsigned int cpu)
 	if (leaves && cpu == VMBUS_CONNECT_CPU)
 		return -EBUSY;
 	if (leaves)
-		err = vmbus_cpu_leave(cpu) ?: drain_events(cpu);
+		err = vmbus_cpu_leave(cpu) ?: vmbus_events_drain(cpu);
 	if (err)
 		return err;
 	vmbus_host->synic_down(cpu);
 	if (leaves) {
 		/* What came in the very last moment. */
-		handle_events(cpu);
+		vmbus_events_handle(cpu);
 		vmbus_cpu_gone();
 	}
 	return 0;
@@ -483,7 +342,7 @@ static void disconnect(void)
 	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);
 	vmbus_cpus_exit();
-	drain_workqueue(message_wq);
+	vmbus_interrupts_drain();
 	vmbus_channels_forget();
 	vmbus_signals_stop();
 	if (confirmed) {
@@ -527,12 +386,12 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
-	err = message_wq_init();
+	err = vmbus_interrupts_init();
 	if (err)
 		goto exit_root;
 	err = vmbus_channels_init(&glue_ops);
 	if (err)
-		goto destroy_message_wq;
+		goto exit_interrupts;
 	err = bus_init();
 	if (err)
 		goto exit_channels;
@@ -557,13 +416,13 @@ disconnect:
 	goto exit_bus;
 remove_cpus:
 	cpuhp_remove_state(online_state);
-	drain_workqueue(message_wq);
+	vmbus_interrupts_drain();
 exit_bus:
 	bus_exit();
 exit_channels:
 	vmbus_channels_exit();
-destroy_message_wq:
-	destroy_workqueue(message_wq);
+exit_interrupts:
+	vmbus_interrupts_exit();
 exit_root:
 	vmbus_root_exit();
 detach_host:
@@ -590,7 +449,7 @@ void vmbus_stop(void)
 	disconnect();
 	bus_exit();
 	vmbus_channels_exit();
-	destroy_workqueue(message_wq);
+	vmbus_interrupts_exit();
 	vmbus_root_exit();
 	vmbus_host->detach();
 	vmbus_host_set(NULL);

@@ -480,6 +480,43 @@ void vmbus_trace_on_event(const struct vmbus_channel *channel);
 extern struct bus_type vmbus_bus_type;
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
 void vmbus_stop(void);
+
+/* interrupt.c */
+void vmbus_isr(void);
+void vmbus_events_handle(unsigned int cpu);
+int vmbus_events_drain(unsigned int cpu);
 void vmbus_messages_flush(void);
+int vmbus_interrupts_init(void);
+void vmbus_interrupts_drain(void);
+void vmbus_interrupts_exit(void);
+
+/* For a while this CPU handles no events in its interrupt; on PREEMPT_RT it never does. */
+#define vmbus_irq_save(flags) do {						\
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))					\
+		(flags) = 0;							\
+	else									\
+		local_irq_save(flags);						\
+} while (0)
+
+#define vmbus_irq_restore(flags) do {						\
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))					\
+		local_irq_restore(flags);					\
+} while (0)
+
+/* thread.c, of PREEMPT_RT alone */
+void vmbus_thread_wake(void);
+#ifdef CONFIG_PREEMPT_RT
+int vmbus_threads_start(void);
+void vmbus_threads_stop(void);
+#else
+static inline int vmbus_threads_start(void)
+{
+	return 0;
+}
+
+static inline void vmbus_threads_stop(void)
+{
+}
+#endif
 
 #endif /* _VMBUS_PRIVATE_H */

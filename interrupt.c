@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the host interrupts for: events of channels, messages.
+ *
+ * Actions: interrupts on every CPU; on PREEMPT_RT a thread for each (thread.c);
+ * the message work of each CPU; a CPU that goes looks for what is left.
+ *
+ * Events are taken by an exchange of their words, so whoever comes first has
+ * them; what they call has locks of its own.
+ */
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/random.h>
+#include <linux/workqueue.h>
+#include <asm/mshyperv.h>
+
+#include "include/vmbus_private.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* How often, and how long, a CPU that goes waits for its last events. */
+#define OFFLINE_TRIES		3
+#define OFFLINE_PAUSE_US	10000
+
+struct message_work {
+	struct work_struct work;
+	unsigned int cpu;
+};
+
+static DEFINE_PER_CPU(struct message_work, message_work);
+static struct workqueue_struct *message_wq;
+
+static void scan_events(unsigned long *events)
+{
+	unsigned int i, bit, words = vmbus_relid_words();
+	struct vmbus_chan *chan;
+	unsigned long pending;
+
+	rcu_read_lock();
+	for (i = 0; i < words; i++) {
+		if (!READ_ONCE(events[i]))
+			continue;
+		pending = xchg(&events[i], 0);
+		for_each_set_bit(bit, &pending, BITS_PER_LONG) {
+			chan = vmbus_relid_lookup(i * BITS_PER_LONG + bit);
+			if (chan)
+				vmbus_chan_interrupt(chan);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * vmbus_isr() - channel events or a message are pending on this CPU
+ *
+ * Channels take sleeping locks on PREEMPT_RT, so there their events are left to
+ * a thread. Timers and the start of the message work need none.
+ *
+ * Context: hard interrupt.
+ */
+void vmbus_isr(void)
+{
+	const struct vmbus_synic *synic = this_cpu_ptr(&vmbus_synic);
+	struct hv_message *message = synic->message;
+	u32 type;
+
+	if (unlikely(!message))
+		return;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		vmbus_thread_wake();
+	else
+		scan_events(synic->events);
+
+	type = READ_ONCE(message->header.message_type);
+	if (unlikely(type != HVMSG_NONE)) {
+		if (type == HVMSG_TIMER_EXPIRED && vmbus_host->timer_expired)
+			vmbus_host->timer_expired(message);
+		else
+			queue_work_on(smp_processor_id(), message_wq,
+				      &this_cpu_ptr(&message_work)->work);
+	}
+	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
+}
+
+/**
+ * vmbus_events_handle() - handle what is pending on a CPU here and now
+ * @cpu: this CPU, whose SynIC is or was up
+ *
+ * Context: process, on that CPU.
+ */
+void vmbus_events_handle(unsigned int cpu)
+{
+	unsigned long flags;
+
+	/* Tasklets that they start run before this is over. */
+	local_bh_disable();
+	vmbus_irq_save(flags);
+	scan_events(per_cpu(vmbus_synic, cpu).events);
+	vmbus_irq_restore(flags);
+	local_bh_enable();
+}
+
+static bool events_pending(unsigned int cpu)
+{
+	unsigned long *events = per_cpu(vmbus_synic, cpu).events;
+	unsigned int i;
+
+	for (i = 0; i < vmbus_relid_words(); i++)
+		if (READ_ONCE(events[i]))
+			return true;
+	return false;
+}
+
+/**
+ * vmbus_events_drain() - a CPU that no channel interrupts any more has no events
+ * @cpu: this CPU, which is going offline
+ *
+ * The host may still have interrupted it when a channel had just left. What it
+ * signalled is handled, and has to come to an end.
+ *
+ * Context: process, on that CPU, sleeps.
+ * Return: 0; -EBUSY if there are always new ones, which the log says.
+ */
+int vmbus_events_drain(unsigned int cpu)
+{
+	unsigned int tries;
+
+	for (tries = 0; events_pending(cpu); tries++) {
+		if (tries == OFFLINE_TRIES) {
+			pr_warn_ratelimited("CPU %u stays online: the host goes on interrupting it\n",
+					    cpu);
+			return -EBUSY;
+		}
+		vmbus_events_handle(cpu);
+		usleep_range(OFFLINE_PAUSE_US, 2 * OFFLINE_PAUSE_US);
+	}
+	return 0;
+}
+
+static void handle_messages(struct work_struct *work)
+{
+	struct message_work *mw = container_of(work, struct message_work, work);
+
+	if (vmbus_message_poll(mw->cpu))
+		queue_work_on(mw->cpu, message_wq, work);
+}
+
+/**
+ * vmbus_messages_flush() - the messages that have come so far are handled
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_messages_flush(void)
+{
+	flush_workqueue(message_wq);
+}
+
+/**
+ * vmbus_interrupts_init() - be ready for vmbus_isr()
+ *
+ * Context: process, sleeps.
+ * Return: 0; -ENOMEM; errors of kthread_create() for the threads of PREEMPT_RT.
+ */
+int vmbus_interrupts_init(void)
+{
+	unsigned int cpu;
+	int err;
+
+	/*
+	 * Storage waits for messages, so memory pressure must not stop them. The
+	 * end of a message is signalled on the CPU that has it, or its next
+	 * message, which can be its timer's, is never delivered: not unbound.
+	 */
+	message_wq = alloc_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI, 1);
+	if (!message_wq)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct message_work *mw = per_cpu_ptr(&message_work, cpu);
+
+		mw->cpu = cpu;
+		INIT_WORK(&mw->work, handle_messages);
+	}
+	err = vmbus_threads_start();
+	if (err)
+		destroy_workqueue(message_wq);
+	return err;
+}
+
+/**
+ * vmbus_interrupts_drain() - all that came is handled
+ *
+ * Context: process, sleeps; no CPU's SynIC is up any more.
+ */
+void vmbus_interrupts_drain(void)
+{
+	drain_workqueue(message_wq);
+}
+
+/**
+ * vmbus_interrupts_exit() - undo vmbus_interrupts_init()
+ *
+ * Context: process, sleeps; no CPU's SynIC is up any more.
+ */
+void vmbus_interrupts_exit(void)
+{
+	vmbus_threads_stop();
+	destroy_workqueue(message_wq);
+}
