@@ -71,8 +71,8 @@ class Kernel:
 
     @classmethod
     def get(cls, name: str) -> Kernel:
-        """Prepare and return kernel "6.1", "6.12" or "debug"."""
-        where = setup("debug-kernel") if name == "debug" else setup("kernels", name)
+        """Prepare and return kernel "6.1", "6.12", either with "-rt", or "debug"."""
+        where = setup("debug-kernel") if name == "debug" else setup("kernels", *name.split("-"))
         return cls(name, Path(where))
 
     @property
