@@ -115,6 +115,40 @@ def cpu_goes_and_comes_back(guest: Guest) -> None:
     assert not re.search(r"vmbus_process_incoming_message type (7|22)\b", trace), "the channel was closed or moved"
 
 
+def thread_of(guest: Guest, cpu: int) -> tuple[int, dict[str, str]]:
+    """The pid of vmbus_irq/CPU; its state, CPU, priority and policy (proc(5))."""
+    found = guest.sh(f"grep -lx 'vmbus_irq/{cpu}' /proc/[0-9]*/comm")
+    pid = int(found.split("/")[2])
+    row = guest.sh(f"cat /proc/{pid}/stat").rsplit(")", 1)[1].split()
+    return pid, {"state": row[0], "cpu": row[36], "priority": row[37], "policy": row[38]}
+
+
+FIFO = "1"
+
+
+@case(kernels=("6.1-rt", "6.12-rt"), drivers=(OURS,))
+def threads_take_interrupts(guest: Guest) -> None:
+    """PREEMPT_RT: vmbus_irq/N on each CPU, SCHED_FIFO, settable, parked with its CPU, gone with the module; it does the work."""
+    path = with_balloon(guest)
+    for cpu in (0, 1):
+        assert thread_of(guest, cpu)[1] | {"state": "S"} == \
+            {"state": "S", "cpu": str(cpu), "priority": "50", "policy": FIFO}, thread_of(guest, cpu)
+    pid = thread_of(guest, 0)[0]
+    ran = lambda: int(guest.sh(f"awk '/^nr_switches/ {{ print $3 }}' /proc/{pid}/sched 2>/dev/null || "  # noqa: E731
+                               f"awk '/ctxt_switches/ {{ sum += $2 }} END {{ print sum }}' /proc/{pid}/status"))
+    before, interrupts = ran(), int(guest.sh(f"cat {path}/channels/1/interrupts"))
+    guest.balloon(384)
+    guest.wait_for(lambda: int(guest.sh(f"cat {path}/channels/1/interrupts")) > interrupts, 60, "no interrupt")
+    assert ran() > before, "interrupts were counted, and the thread did not run"
+    guest.sh(f"chrt -f -p 20 {pid}")
+    assert thread_of(guest, 0)[1]["priority"] == "20"
+    guest.sh(f"echo 0 >{CPU1}")
+    assert thread_of(guest, 1)[1]["state"] == "P", thread_of(guest, 1)
+    guest.sh(f"echo 1 >{CPU1}")
+    guest.wait_for(lambda: thread_of(guest, 1)[1]["state"] == "S", 20, "the thread stays parked")
+    pressure_is_reported(guest, path)
+
+
 # This one and the next here, because the host's wait goes on meanwhile.
 @case(setup=None, beside=True)
 def refuses_other_machines(env: Environment) -> None:

@@ -271,7 +271,7 @@ def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path, coverag
     shutil.rmtree(logs, ignore_errors=True)
     report = Report(logs)
     wanted = {kernel: [item for item in CASES
-                       if kernel in item.kernels and driver in item.drivers and re.search(pattern, item.name)]
+                       if {kernel, kernel.removesuffix("-rt")} & {*item.kernels} and driver in item.drivers and re.search(pattern, item.name)]
               for kernel in kernels}
     print("KTAP version 1", flush=True)
     try:
