@@ -524,6 +524,27 @@ static void set(const struct sim_chan *chan, u32 percent, u32 times, unsigned lo
 	sim_meddle_locked(percent ? &meddler : NULL);
 }
 
+/*
+ * No more damage, though the VSC may be misled still: it may have been rescinded
+ * meanwhile. A wrong index hides from the host that somebody has to be woken.
+ */
+static void end_damage(void)
+{
+	struct sim_chan *chan;
+	u32 relid;
+
+	mend_index();
+	hostile.percent = 0;
+	sim_meddle_locked(NULL);
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		chan = sim_chan_locked(relid);
+		if (!chan || !chan->open || !guid_equal(&chan->instance, &hostile.instance))
+			continue;
+		sim_interrupt_locked(chan);
+		sim_signal_again(relid);
+	}
+}
+
 static int hostile_line(char *line)
 {
 	u32 percent = U32_MAX, times = U32_MAX;
@@ -542,10 +563,7 @@ static int hostile_line(char *line)
 	} else if (percent == U32_MAX) {
 		err = -EINVAL;
 	} else if (!percent) {
-		/* It may have been rescinded meanwhile. */
-		hostile.percent = 0;
-		mend_index();
-		sim_meddle_locked(NULL);
+		end_damage();
 	} else {
 		chan = loop_find_locked(which, &err);
 		if (chan)
