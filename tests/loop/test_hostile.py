@@ -3,7 +3,7 @@ run --hostile N has the rest."""
 
 import hostile
 from hostile import BUS, KINDS, Disk, Ic, Neighbour, Nic, one_round
-from looplib import LOOP, MODULE, case
+from looplib import case
 
 CORRUPT = "the host corrupted the"
 # What takes nothing from a VSC that it waits for: storvsc and netvsc would wait for ever, see Documentation/loop-host.rst.
@@ -20,6 +20,7 @@ def attack(loop, device, kinds, percent):
 
 
 def start(loop, device):
+    loop.attacked.append(device)
     device.load(loop)
     device.offer(loop)
     device.works(loop)
@@ -30,6 +31,7 @@ def start(loop, device):
 def hostile_services(loop):
     """hv_utils gets damaged requests; afterwards its devices go, come back and work. A neighbour lacks no byte."""
     loop.load("hv_sock")
+    loop.attacked = []
     loop.neighbour = Neighbour()
     loop.neighbour.start(loop)
     loop.host("deadline", hostile.DEADLINE_MS)
@@ -76,8 +78,8 @@ def hostile_ends(loop):
     loop.neighbour.stop(loop)
     loop.guest.run("/t/ip netns del n0; /t/ip netns del n1")
     loop.host("deadline", 60000)
-    for file, text in (("controller", "rescind"), ("nic", "rescind 0"), ("nic", "rescind 1"), ("rescind", "heartbeat"),
-                       ("rescind", "shutdown")):
-        loop.guest.run(f"echo '{text}' >{LOOP}/{file}")
+    for device in loop.attacked:
+        device.take(loop)
+    loop.host("nic", "rescind 1")
     loop.wait(lambda: not loop.sh("ls /sys/bus/vmbus/devices"), "devices are left", 60)
     loop.sh("for name in hv_storvsc hv_netvsc hv_utils hv_sock; do ! test -d /sys/module/$name/holders || rmmod $name; done", 120)
