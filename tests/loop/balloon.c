@@ -159,7 +159,7 @@ static void to_guest(void *message, u16 type, u32 size)
 	header->trans_id = ++state.trans_id;
 	/* Answers are few and short: that the ring is full is the guest's doing. */
 	if (sim_write(channel, SIM_PKT_INBAND, 0, 0, message, size))
-		sim_violation("balloon: no room for an answer of type %u", type);
+		vsc_violation("balloon: no room for an answer of type %u", type);
 }
 
 /* ---- the ranges ---- */
@@ -194,7 +194,7 @@ static void take_range(u64 range)
 
 	if (!pages || pages > state.asked - state.given || overlaps(range) || !in_use(range) ||
 	    state.nr_ranges == MAX_RANGES) {
-		sim_violation("balloon: range of %u pages at 0x%llx, %u of %u given, %u ranges",
+		vsc_violation("balloon: range of %u pages at 0x%llx, %u of %u given, %u ranges",
 			      pages, range & FIRST_PAGE, state.given, state.asked,
 			      state.nr_ranges);
 		return;
@@ -224,7 +224,7 @@ static void send_ranges_back(void)
 		memcpy(out.ranges, state.ranges + state.sent_back, count * sizeof(u64));
 		for (i = 0; i < count; i++)
 			if (!in_use(out.ranges[i]))
-				sim_violation("balloon: page 0x%llx was freed before it came back",
+				vsc_violation("balloon: page 0x%llx was freed before it came back",
 					      out.ranges[i] & FIRST_PAGE);
 		/* If there is no room now, the guest signals when there is. */
 		if (sim_write(channel, SIM_PKT_INBAND, 0, 0, &out, size))
@@ -243,7 +243,7 @@ static void take_version(void)
 	for (i = 0; i < ARRAY_SIZE(versions); i++)
 		response.accepted |= in.version_request.version == versions[i];
 	if (state.ready)
-		sim_violation("balloon: version 0x%x asked for after the capabilities",
+		vsc_violation("balloon: version 0x%x asked for after the capabilities",
 			      in.version_request.version);
 	state.version = response.accepted ? in.version_request.version : 0;
 	to_guest(&response, VERSION_RESPONSE, sizeof(response));
@@ -254,7 +254,7 @@ static void take_capabilities(void)
 	struct response response = { .accepted = 1 };
 
 	if (!state.version || state.ready)
-		sim_violation("balloon: capabilities with version 0x%x, %s", state.version,
+		vsc_violation("balloon: capabilities with version 0x%x, %s", state.version,
 			      state.ready ? "again" : "once");
 	state.ready = true;
 	to_guest(&response, CAPABILITIES_RESPONSE, sizeof(response));
@@ -263,7 +263,7 @@ static void take_capabilities(void)
 static void take_status(void)
 {
 	if (!state.ready)
-		sim_violation("balloon: status before the capabilities");
+		vsc_violation("balloon: status before the capabilities");
 	state.reports++;
 	state.available = in.status.available;
 }
@@ -274,7 +274,7 @@ static void take_balloon(u32 size)
 	u32 count = text->more_and_count >> 1, i;
 
 	if (!state.inflates || size != struct_size(text, ranges, count)) {
-		sim_violation("balloon: %u ranges in %u bytes%s", count, size,
+		vsc_violation("balloon: %u ranges in %u bytes%s", count, size,
 			      state.inflates ? "" : ", not asked for");
 		return;
 	}
@@ -286,7 +286,7 @@ static void take_balloon(u32 size)
 static void take_unballoon(void)
 {
 	if (!state.deflates || state.sent_back < state.nr_ranges) {
-		sim_violation("balloon: end of a deflation that has not been asked for");
+		vsc_violation("balloon: end of a deflation that has not been asked for");
 		return;
 	}
 	state.deflates = false;
@@ -313,7 +313,7 @@ static void take(const struct sim_packet_header *packet, u32 len)
 	if (packet->type != SIM_PKT_INBAND || packet->flags || len < sizeof(struct header) ||
 	    type >= ARRAY_SIZE(sizes) || !sizes[type].size || round_up(size, 8) != len ||
 	    (sizes[type].exact ? size != sizes[type].size : size < sizes[type].size)) {
-		sim_violation("balloon: packet type %u flags %u, %u bytes: message %u of %u bytes",
+		vsc_violation("balloon: packet type %u flags %u, %u bytes: message %u of %u bytes",
 			      packet->type, packet->flags, len, type, size);
 		return;
 	}
@@ -351,7 +351,7 @@ static void signalled(struct sim_chan *chan)
 		take(header, len);
 	}
 	if (len == -EMSGSIZE)
-		sim_violation("balloon: a packet of more than %zu bytes", sizeof(packet));
+		vsc_violation("balloon: a packet of more than %zu bytes", sizeof(packet));
 }
 
 static void closed(struct sim_chan *chan)

@@ -249,7 +249,7 @@ static void take_negotiation(struct service *service, u32 size)
 	const struct negotiation *text = &in.negotiation;
 
 	if (size < offsetof(struct negotiation, versions) + 2 * sizeof(u32)) {
-		sim_violation("%s: negotiation of %u bytes", service->name, size);
+		vsc_violation("%s: negotiation of %u bytes", service->name, size);
 		return;
 	}
 	if (!text->frames || !text->services) {
@@ -259,7 +259,7 @@ static void take_negotiation(struct service *service, u32 size)
 	if (text->frames != 1 || text->services != 1 ||
 	    !among(text->versions[0], frame_versions, ARRAY_SIZE(frame_versions)) ||
 	    !among(text->versions[1], service->versions, MAX_VERSIONS)) {
-		sim_violation("%s: %u and %u versions, 0x%x, 0x%x", service->name, text->frames,
+		vsc_violation("%s: %u and %u versions, 0x%x, 0x%x", service->name, text->frames,
 			      text->services, text->versions[0], text->versions[1]);
 		return;
 	}
@@ -271,7 +271,7 @@ static void take_negotiation(struct service *service, u32 size)
 static void take_beat(u32 size)
 {
 	if (size < sizeof(struct beat) || in.beat.number != beat_number + 1)
-		sim_violation("heartbeat %llu of %u bytes is answered by %llu", beat_number, size,
+		vsc_violation("heartbeat %llu of %u bytes is answered by %llu", beat_number, size,
 			      in.beat.number);
 }
 
@@ -282,7 +282,7 @@ static void take(struct service *service, const struct sim_packet_header *packet
 	if (packet->type != SIM_PKT_INBAND || packet->flags || len < sizeof(*frame) ||
 	    frame->pipe_size < sizeof(*frame) - PIPE_SIZE || frame->pipe_size > len - PIPE_SIZE ||
 	    frame->size > len - sizeof(*frame)) {
-		sim_violation("%s: packet type %u flags %u, %u bytes, %u in the pipe, %u in frame",
+		vsc_violation("%s: packet type %u flags %u, %u bytes, %u in the pipe, %u in frame",
 			      service->name, packet->type, packet->flags, len, frame->pipe_size,
 			      frame->size);
 		return;
@@ -291,7 +291,7 @@ static void take(struct service *service, const struct sim_packet_header *packet
 	    packet->trans_id != service->requests ||
 	    frame->transaction != service->transaction ||
 	    frame->flags != (TRANSACTION | RESPONSE)) {
-		sim_violation("%s: answer %u, transaction %u, flags %u, to %u, transaction %u%s",
+		vsc_violation("%s: answer %u, transaction %u, flags %u, to %u, transaction %u%s",
 			      service->name, frame->type, frame->transaction, frame->flags,
 			      service->asked, service->transaction,
 			      service->waits ? "" : ", which had its answer");
@@ -333,7 +333,7 @@ static void signalled(struct sim_chan *chan)
 		take(service, header, len);
 	}
 	if (len == -EMSGSIZE)
-		sim_violation("%s: a packet of more than %zu bytes", service->name, sizeof(packet));
+		vsc_violation("%s: a packet of more than %zu bytes", service->name, sizeof(packet));
 	if (service->state == NEGOTIATING && !service->waits)
 		negotiate(service);	/* its ring stood still when it was opened */
 }

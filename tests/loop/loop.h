@@ -44,6 +44,12 @@ void loop_balloon_files(struct dentry *dir);
 /* controls.c: a host that is not at its best */
 void loop_controls_files(struct dentry *dir);
 
+/* hostile.c: what VSPs write is damaged on its way */
+void loop_hostile_stop(void);	/* before the host goes */
+void loop_hostile_files(struct dentry *dir);
+/* As sim_violation(), by a VSC: it counts apart as long as that VSC may have been misled. */
+void vsc_violation(const char *format, ...) __printf(1, 2);
+
 /* nic.c: two NICs are a wire */
 void loop_nics_start(void);
 void loop_nics_stop(void);	/* before the host goes */

@@ -17,7 +17,8 @@ VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc
 PROGRAMS = ("vsock", "uio", "sg")
 FIO = "fio"
 # The distribution's, for cases of these files.
-TOOLS = {"test_nic": ("ip", "ping", "iperf3", "ethtool"), "test_scsi": (FIO,), "test_versions": ("ip", "ping")}
+TOOLS = {"test_nic": ("ip", "ping", "iperf3", "ethtool"), "test_scsi": (FIO,), "test_hostile": ("ip", "ping"),
+         "test_versions": ("ip", "ping")}
 APPEND = "panic_on_warn=1 log_buf_len=4M"
 # hv_balloon balloons only where the firmware cannot hibernate.
 NO_S4 = ("-global", "ICH9-LPC.disable_s4=1")

@@ -101,6 +101,7 @@ static void add_files(void)
 	loop_ic_files(files);
 	loop_balloon_files(files);
 	loop_scsi_files(files);
+	loop_hostile_files(files);
 }
 
 static void stop(void)
@@ -149,6 +150,7 @@ static int __init loop_init(void)
 static void __exit loop_exit(void)
 {
 	debugfs_remove(files);
+	loop_hostile_stop();
 	if (!sim_disconnect())
 		sim_violation("it went without UNLOAD");
 	stop();

@@ -87,7 +87,7 @@ static bool map(struct nic_channel *channel, struct nic_buffer *buffer,
 	else
 		buffer = NULL;
 	if (!buffer || !buffer->at) {
-		sim_violation("NIC %u: GPADL 0x%x can be no buffer", channel->nic->index,
+		vsc_violation("NIC %u: GPADL 0x%x can be no buffer", channel->nic->index,
 			      msg->buffer.gpadl);
 		return false;
 	}
@@ -172,7 +172,7 @@ static void revoke(struct nic *nic, const struct nvsp_message *msg)
 	const struct nic_buffer *buffer = msg->type == REVOKE_RECV ? &nic->recv : &nic->send;
 
 	if (!buffer->at || buffer->id != msg->revoke.id) {
-		sim_violation("NIC %u: buffer 0x%x revoked, %s 0x%x", nic->index, msg->revoke.id,
+		vsc_violation("NIC %u: buffer 0x%x revoked, %s 0x%x", nic->index, msg->revoke.id,
 			      buffer->at ? "it is" : "there is none,", buffer->id);
 		return;
 	}
@@ -274,7 +274,7 @@ static void completed(struct nic_channel *channel, const struct sim_packet_heade
 
 	if (at >= nic->nr_sections || !nic->runs[at] || nic->serials[at] != serial ||
 	    len < offsetofend(struct nvsp_message, rndis_done) || msg->type != RNDIS_PKT_DONE) {
-		sim_violation("NIC %u: completion 0x%llx of %u bytes, type %u", nic->index,
+		vsc_violation("NIC %u: completion 0x%llx of %u bytes, type %u", nic->index,
 			      header->trans_id, len, len >= sizeof(u32) ? msg->type : 0);
 		return;
 	}
@@ -376,7 +376,7 @@ static void rndis_packet(struct nic_channel *channel, const struct sim_packet_he
 	    (msg->rndis.channel == RNDIS_CONTROL && channel != nic->channels) ||
 	    !take_section(channel, msg->rndis.section, msg->rndis.bytes) ||
 	    (header->type == SIM_PKT_GPA_DIRECT && !gather(channel, header)) || !channel->len) {
-		sim_violation("NIC %u: RNDIS channel %u, section %u of %u bytes, packet %u of %u",
+		vsc_violation("NIC %u: RNDIS channel %u, section %u of %u bytes, packet %u of %u",
 			      nic->index, msg->rndis.channel, msg->rndis.section,
 			      msg->rndis.bytes, header->type, header->len8 * 8);
 		channel->answer.rndis_done.status = NVSP_BAD_RNDIS;
@@ -400,7 +400,7 @@ static void init(struct nic_channel *channel, const struct nvsp_message *msg)
 		    versions[i] <= nvsp_max)
 			version = versions[i];
 	if (channel->nic->version)
-		sim_violation("NIC %u: INIT again", channel->nic->index);
+		vsc_violation("NIC %u: INIT again", channel->nic->index);
 	channel->nic->version = version;
 	answer->type = INIT_DONE;
 	answer->init_done.version = version ?: U32_MAX;
@@ -418,7 +418,7 @@ static void subchannel(struct nic_channel *channel, const struct nvsp_message *m
 	answer->subs_done.status = NVSP_FAIL;
 	if (nic->version < 0x50000 || msg->subs.op != SUB_ALLOCATE || nic->subs ||
 	    !msg->subs.count || msg->subs.count > most) {
-		sim_violation("NIC %u: operation %u for %u sub-channels of %u", nic->index,
+		vsc_violation("NIC %u: operation %u for %u sub-channels of %u", nic->index,
 			      msg->subs.op, msg->subs.count, most);
 		return;
 	}
@@ -439,7 +439,7 @@ static void dispatch(struct nic_channel *channel, const struct sim_packet_header
 		break;
 	case NDIS_CONFIG:
 		if (msg->config.mtu < ETH_HLEN || nic->recv.at)
-			sim_violation("NIC %u: MTU %u%s", nic->index, msg->config.mtu,
+			vsc_violation("NIC %u: MTU %u%s", nic->index, msg->config.mtu,
 				      nic->recv.at ? ", with buffers" : "");
 		else
 			nic->mtu = msg->config.mtu;
@@ -466,10 +466,10 @@ static void dispatch(struct nic_channel *channel, const struct sim_packet_header
 		break;
 	default:
 		must_answer = false;
-		sim_violation("NIC %u: message %u", nic->index, msg->type);
+		vsc_violation("NIC %u: message %u", nic->index, msg->type);
 	}
 	if (must_answer && !channel->answers)
-		sim_violation("NIC %u: message %u wants no answer", nic->index, msg->type);
+		vsc_violation("NIC %u: message %u wants no answer", nic->index, msg->type);
 }
 
 static void take(struct nic_channel *channel, const struct sim_packet_header *header,
@@ -487,7 +487,7 @@ static void take(struct nic_channel *channel, const struct sim_packet_header *he
 	/* INIT comes first, and only then. */
 	expected = channel->nic->version ? msg->type != INIT : msg->type == INIT;
 	if (len < sizeof(*msg) || !expected || (!primary && msg->type != RNDIS_PKT)) {
-		sim_violation("NIC %u, channel %u: message %u of %u bytes, version 0x%x",
+		vsc_violation("NIC %u, channel %u: message %u of %u bytes, version 0x%x",
 			      channel->nic->index, channel->chan->sub,
 			      len >= sizeof(u32) ? msg->type : 0, len, channel->nic->version);
 		return;
@@ -513,7 +513,7 @@ static bool receive(struct nic_channel *channel)
 	else if (header->type == SIM_PKT_INBAND || header->type == SIM_PKT_GPA_DIRECT)
 		take(channel, header, msg, len);
 	else
-		sim_violation("NIC %u: packet of type %u", channel->nic->index, header->type);
+		vsc_violation("NIC %u: packet of type %u", channel->nic->index, header->type);
 	return true;
 }
 

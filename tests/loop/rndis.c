@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "loop.h"
 #include "nic.h"
 
 /* ---- wire ---- */
@@ -483,7 +484,7 @@ static void change(struct nic *nic, const struct rndis_message *msg, const u8 *d
 	bool good = set_value(nic, msg->request.oid, data, len);
 
 	if (!good)
-		sim_violation("NIC %u: OID 0x%x set to %u bytes: %*ph", nic->index,
+		vsc_violation("NIC %u: OID 0x%x set to %u bytes: %*ph", nic->index,
 			      msg->request.oid, len, min_t(u32, len, 40), data);
 	reply_done(nic, SET, msg->request.id, good ? SUCCESS : INVALID_DATA);
 }
@@ -504,7 +505,7 @@ static void initialize(struct nic *nic, const struct rndis_message *msg)
 	};
 
 	if (msg->init.major != 1)
-		sim_violation("NIC %u: RNDIS %u.%u", nic->index, msg->init.major, msg->init.minor);
+		vsc_violation("NIC %u: RNDIS %u.%u", nic->index, msg->init.major, msg->init.minor);
 	nic->rndis.up = true;
 	nic->rndis.halted = false;
 	reply(nic, &answer, INITIALIZE | COMPLETION, sizeof(answer.init_done), NULL, 0);
@@ -550,7 +551,7 @@ void rndis_control(struct nic_channel *channel)
 	if (channel->len < shortest(0) || msg->len > channel->len ||
 	    msg->len < shortest(msg->type) ||
 	    (!nic->rndis.up && msg->type != INITIALIZE && msg->type != HALT)) {
-		sim_violation("NIC %u: RNDIS message %u of %u bytes in %u%s", nic->index, msg->type,
+		vsc_violation("NIC %u: RNDIS message %u of %u bytes in %u%s", nic->index, msg->type,
 			      msg->len, channel->len, nic->rndis.up ? "" : ", not initialized");
 		return;
 	}
@@ -559,7 +560,7 @@ void rndis_control(struct nic_channel *channel)
 		data = channel->message + BODY + msg->request.offset;
 		len = msg->request.len;
 		if (len && !within(msg->request.offset, len, msg->len - BODY)) {
-			sim_violation("NIC %u: OID 0x%x: %u bytes at %u in %u", nic->index,
+			vsc_violation("NIC %u: OID 0x%x: %u bytes at %u in %u", nic->index,
 				      msg->request.oid, len, msg->request.offset, msg->len);
 			return;
 		}
@@ -584,7 +585,7 @@ void rndis_control(struct nic_channel *channel)
 		reply_done(nic, KEEPALIVE, msg->init.id, SUCCESS);
 		break;
 	default:
-		sim_violation("NIC %u: RNDIS message %u", nic->index, msg->type);
+		vsc_violation("NIC %u: RNDIS message %u", nic->index, msg->type);
 	}
 	rndis_flush(nic);
 }
@@ -767,7 +768,7 @@ static u32 collect(struct nic_channel *channel, struct nic_piece *pieces, u32 *c
 		if (!parse(channel, at, &frame)) {
 			if (*count)
 				break;
-			sim_violation("NIC %u: no frame, %u bytes from %u on: %*ph",
+			vsc_violation("NIC %u: no frame, %u bytes from %u on: %*ph",
 				      channel->nic->index, channel->len - at, at, 44,
 				      channel->message + at);
 			channel->answer.rndis_done.status = NVSP_BAD_RNDIS;
@@ -801,7 +802,7 @@ bool rndis_data(struct nic_channel *channel)
 		/* The HALT has overtaken what came by other channels. */
 		channel->at = channel->len;
 	} else if (!channel->nic->rndis.up) {
-		sim_violation("NIC %u: data before INITIALIZE", channel->nic->index);
+		vsc_violation("NIC %u: data before INITIALIZE", channel->nic->index);
 		channel->answer.rndis_done.status = NVSP_FAIL;
 		channel->at = channel->len;
 	}

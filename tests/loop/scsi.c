@@ -493,7 +493,7 @@ static void abort_all(void)
 
 static bool violation(const struct request *req, const char *what)
 {
-	sim_violation("SCSI relid %u: operation %u in state %u: %s", req->chan->relid,
+	vsc_violation("SCSI relid %u: operation %u in state %u: %s", req->chan->relid,
 		      req->packet.operation, ctl.state, what);
 	return false;
 }
@@ -654,7 +654,7 @@ static bool is_good_packet(const struct sim_chan *chan, const struct sim_packet_
 	if ((!ranges && header->type != SIM_PKT_INBAND) || header->flags != 1 ||
 	    (!ranges && header->offset8 * 8 != sizeof(*header)) ||
 	    (len != sizeof(struct vstor) && (len != WIN7_SIZE || ctl.version != WIN7))) {
-		sim_violation("SCSI relid %u: packet of type %u, flags %u, payload at %u, %u bytes",
+		vsc_violation("SCSI relid %u: packet of type %u, flags %u, payload at %u, %u bytes",
 			      chan->relid, header->type, header->flags, header->offset8 * 8, len);
 		return false;
 	}
@@ -675,7 +675,7 @@ static int receive(struct sim_chan *chan)
 	}
 	len = sim_read(chan, packet, sizeof(packet));
 	if (len == -EMSGSIZE)
-		sim_violation("SCSI relid %u: a packet of more than %u bytes", chan->relid,
+		vsc_violation("SCSI relid %u: a packet of more than %u bytes", chan->relid,
 			      MAX_PACKET);
 	if (len <= 0)
 		return len ? -EPROTO : 0;
@@ -726,7 +726,7 @@ static void opened(struct sim_chan *chan)
 	}
 	count.subs++;
 	if (ctl.state != READY)
-		sim_violation("SCSI relid %u: a sub-channel in state %u", chan->relid, ctl.state);
+		vsc_violation("SCSI relid %u: a sub-channel in state %u", chan->relid, ctl.state);
 }
 
 static void drop(struct list_head *list, const struct sim_chan *chan)

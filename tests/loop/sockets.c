@@ -242,7 +242,7 @@ static bool receive(struct socket *socket)
 	if (packet->type != SIM_PKT_INBAND || packet->flags || len < 0 ||
 	    pipe->type != PIPE_DATA || pipe->size > len || pipe->size + 8 <= len ||
 	    socket->fin_in) {
-		sim_violation("relid %u: type %u flags %u, %d bytes, pipe type %u size %u%s",
+		vsc_violation("relid %u: type %u flags %u, %d bytes, pipe type %u size %u%s",
 			      socket->chan->relid, packet->type, packet->flags, len, pipe->type,
 			      pipe->size, socket->fin_in ? ", after FIN" : "");
 		socket->abort = true;
@@ -383,7 +383,7 @@ static bool connect_request(const guid_t *endpoint, const guid_t *service)
 
 	count.requests++;
 	if (!guid_port(endpoint, &from) || !guid_port(service, &to))
-		sim_violation("connect of %pUl to %pUl: no ports", endpoint, service);
+		vsc_violation("connect of %pUl to %pUl: no ports", endpoint, service);
 	if (to >= ECHO && to <= ABRUPT) {
 		begin(service, endpoint, false, to);
 		return true;

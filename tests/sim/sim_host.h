@@ -405,6 +405,22 @@ int sim_write_ext(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id, cons
 /* The same without signalling; returns 1 if a signal would be due. */
 int sim_write_quiet(struct sim_chan *chan, u16 type, u16 flags, u64 trans_id,
 		    const void *payload, u32 len);
+/**
+ * struct sim_meddler - who damages on purpose what the host's devices write
+ * @before: a packet is about to be written to the ring; it may write others first
+ * @written: a packet of @len bytes, without its trailer, is at @at of chan->out, and
+ *	chan->out.pos is behind it; the guest has not been told. Return: the index that
+ *	it is told, of which chan->out.pos is the right one
+ *
+ * Both with the model locked. What they write themselves comes to them, too.
+ */
+struct sim_meddler {
+	void (*before)(struct sim_chan *chan);
+	u32 (*written)(struct sim_chan *chan, u32 at, u32 len);
+};
+
+/* From now on; NULL, as at first: nobody. */
+void sim_meddle_locked(const struct sim_meddler *new);
 /* Raw bytes at the host's index of the ring to the guest, wrapping; index not moved. */
 void sim_poke(struct sim_chan *chan, u32 at, const void *bytes, u32 len);
 /*

@@ -213,16 +213,29 @@ u32 sim_room(const struct sim_chan *chan)
 	return valid(&chan->out, out) ? chan->out.size - used(&chan->out, chan->out.pos, out) : 0;
 }
 
+static const struct sim_meddler *meddler;
+
+void sim_meddle_locked(const struct sim_meddler *new)
+{
+	lockdep_assert_held(&sim_model);
+	meddler = new;
+}
+
 static int write_packet(struct sim_chan *chan, const struct sim_packet_header *header,
 			const void *ext, u32 ext_len, const void *payload, u32 len)
 {
+	u32 total = header->len8 * 8 + TRAILER, at, old, out, in;
 	struct sim_ring *ring = &chan->out;
-	u32 total = header->len8 * 8 + TRAILER, at = ring->pos, old = at, out;
-	u64 trailer = (u64)at << 32, zero = 0;
+	u64 trailer, zero = 0;
 
 	lockdep_assert_held(&sim_model);
 	if (chan->frozen)
 		return -EAGAIN;
+	if (meddler)
+		meddler->before(chan);
+	at = ring->pos;
+	old = at;
+	trailer = (u64)at << 32;
 	out = READ_ONCE(ring->header->out);
 	if (!valid(ring, out)) {
 		sim_violation("relid %u: read index %u", chan->relid, out);
@@ -243,8 +256,9 @@ static int write_packet(struct sim_chan *chan, const struct sim_packet_header *h
 	put(ring, at + sizeof(*header) + ext_len, payload, len);
 	put(ring, at + header->len8 * 8, &trailer, sizeof(trailer));
 	ring->pos = (at + total) % ring->size;
+	in = meddler ? meddler->written(chan, at, header->len8 * 8) : ring->pos;
 	/* Pairs with the guest's acquire: the packet comes before the index. */
-	smp_store_release(&ring->header->in, ring->pos);
+	smp_store_release(&ring->header->in, in);
 	chan->packets_out++;
 	/* Pairs with the guest's barrier between unmasking and its second look. */
 	smp_mb();
