@@ -1,0 +1,236 @@
+"""
+Disk and network at work while what is below them changes: CPUs, channels, the host's mood, memory, hibernation.
+
+fio writes and verifies on ext4, over and over; pings and TCP go between two NICs. Nothing of that may fail.
+"""
+
+import json
+import re
+import time
+
+from hostlib.guest import DISK_MODULES
+from looplib import LOOP, case
+
+BUS = "/sys/bus/vmbus"
+CPUS = 4
+FIO = ("env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
+       "--verify_fatal=1 --group_reporting --randrepeat=0 --fallocate=none --minimal --numjobs=2 --iodepth=8 --size=1M "
+       "--bsrange=4k-64k --rw=randwrite")
+# Blocks of so many pages or more are gone when memory is in pieces: 16 KB. A ring of the VSCs is at least twice that.
+PIECES = 2
+
+
+def guest(loop, commands, timeout=250):
+    """A command of storm.sh or rounds.sh."""
+    return loop.sh(f". /storm.sh; . /rounds.sh; {commands}", timeout)
+
+
+def channels(loop):
+    """(directory, CPU, interrupts) of each channel that the guest has."""
+    said = loop.sh(f"for channel in {BUS}/devices/*/channels/*; do echo $channel $(cat $channel/cpu $channel/interrupts); done")
+    return [(path, int(cpu), int(interrupts)) for path, cpu, interrupts in map(str.split, said.splitlines())]
+
+
+def start(loop):
+    """The load; what is in files tells whether it went well."""
+    loop.sh("rm -f /tmp/fio* /tmp/ping? /tmp/iperf /tmp/pids; "
+            f"(while [ ! -e /tmp/fiostop ]; do {FIO} >/tmp/fio 2>&1 || {{ echo $? >/tmp/fiobad; break; }}; "
+            "echo >>/tmp/fiopasses; done; touch /tmp/fioend) </dev/null >/dev/null 2>&1 & "
+            "for nic in 0 1; do ip=10.0.0.$((2 - nic)); "
+            "/t/ip netns exec n$nic /t/ping -q -i 0.05 $ip </dev/null >/tmp/ping$nic 2>&1 & echo $! >>/tmp/pings; done; "
+            "/t/ip netns exec n0 /t/iperf3 -s </dev/null >/dev/null 2>&1 & echo $! >>/tmp/pids; sleep 1; "
+            "/t/ip netns exec n1 /t/iperf3 -J -t 1000 -b 4M --bidir -c 10.0.0.1 </dev/null >/tmp/iperf 2>&1 & echo $! >/tmp/iperfpid")
+
+
+def passes(loop):
+    """How often fio has written and verified all of it."""
+    return int(loop.sh("wc -l </tmp/fiopasses 2>/dev/null || echo 0"))
+
+
+def more_passes(loop, count=1, timeout=120):
+    """fio gets so much further."""
+    before = passes(loop)
+    loop.wait(lambda: passes(loop) >= before + count or loop.sh("ls /tmp/fiobad 2>/dev/null || true"),
+              f"fio stands still after {before} passes", timeout)
+    assert loop.guest.run("test -e /tmp/fiobad")[0], loop.sh("cat /tmp/fiobad /tmp/fio")
+
+
+def end(loop, lost=1):
+    """The load ends: nothing was wrong, and no ping was lost, apart from one on its way."""
+    more_passes(loop)
+    loop.sh("touch /tmp/fiostop")
+    loop.wait(lambda: loop.guest.run("test -e /tmp/fioend")[0] == 0, "fio does not end", 120)
+    loop.sh("kill -INT $(cat /tmp/iperfpid) $(cat /tmp/pings); rm /tmp/pings; sleep 1; kill -9 $(cat /tmp/pids); true")
+    assert loop.guest.run("test -e /tmp/fiobad")[0], loop.sh("cat /tmp/fiobad /tmp/fio")
+    sent = []
+    for nic in (0, 1):
+        said = loop.sh(f"cat /tmp/ping{nic}")
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
+        assert found and int(found[1]) - int(found[2]) <= lost, said
+        sent.append(int(found[1]))
+    said = loop.sh("cat /tmp/iperf")
+    stream = json.loads(said[said.index("{"):])
+    megabytes = sum(stream["end"][way]["bytes"] for way in ("sum_sent", "sum_sent_bidir_reverse")) / 1e6
+    assert megabytes > 0.1 and "error" not in stream or stream["error"].startswith("interrupt"), said[-500:]
+    loop.notes.append(f"{passes(loop)} passes of fio, {sent} pings, {megabytes:.1f} MB by TCP")
+
+
+@case
+def storm_load(loop):
+    """A disk with ext4, two NICs in their namespaces, sockets; all of it works."""
+    # ext4 asks for crc32c by its name, which is in no list of dependencies.
+    for module in ("sd_mod", "crc32c_generic", "ext4", "hv_storvsc", "hv_netvsc", "hv_sock"):
+        loop.load(module)
+    # Namespaces have their own mounts, from which /mnt has to go, too.
+    loop.sh("mount --make-rshared /; mkdir -p /run /var && ln -sf /run /var/run; /t/ip netns add n0 && /t/ip netns add n1")
+    guest(loop, "all_up; check")
+
+
+@case
+def storm_moves(loop):
+    """Channels move over the CPUs all the time; each interrupt arrives where it was sent to last."""
+    start(loop)
+    more_passes(loop)
+    moves = int(guest(loop, f"i=0; end=$(($(date +%s) + {loop.options.seconds})); while [ $(date +%s) -lt $end ]; do "
+                      "for channel in $BUS/devices/*/channels/*; do i=$((i + 1)); echo $((i % 4)) >$channel/cpu && "
+                      "[ $(cat $channel/cpu) = $((i % 4)) ] || fail $channel; done; i=$((i + 1)); done; echo $i", 300))
+    before = channels(loop)
+    assert len(before) == 3 * CPUS, before
+    # Each alone, on another CPU than before: what the trace has of its relid is from there.
+    loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo >trace; echo 1 >events/hyperv/vmbus_chan_sched/enable")
+    for path, cpu, _ in before:
+        loop.sh(f"echo {(cpu + 1) % CPUS} >{path}/cpu")
+    loop.sh("cd /sys/kernel/tracing; echo 1 >tracing_on")
+    more_passes(loop)
+    loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo 0 >events/hyperv/vmbus_chan_sched/enable")
+    said = loop.sh("grep -o '\\[00.*relid 0x[0-9a-f]*' /sys/kernel/tracing/trace | sed 's/\\] .*relid/ /; s/\\[//' | sort | uniq -c")
+    seen = {}
+    for count, cpu, relid in map(str.split, said.splitlines()):
+        seen.setdefault(int(relid, 16), {})[int(cpu)] = int(count)
+    after = channels(loop)
+    told = {int(path.split("/")[-1]): (cpu, interrupts - was) for (path, cpu, interrupts), (_, _, was) in zip(after, before)}
+    assert len([relid for relid in told if seen.get(relid)]) > CPUS, f"{seen} {told}"
+    for relid, by_cpu in seen.items():
+        assert list(by_cpu) == [told[relid][0]], f"channel {relid}: interrupts by CPU {by_cpu}, it is on {told[relid]}"
+    end(loop)
+    loop.notes.append(f"{moves} moves; then {sum(count for _, count in told.values())} interrupts on CPUs {seen}")
+
+
+@case
+def storm_cpus(loop):
+    """CPUs go off and on; each can go off, and nothing of the bus is on it then."""
+    start(loop)
+    more_passes(loop)
+    for cpu in (1, 2, 3, 2, 1, 3):
+        online = f"/sys/devices/system/cpu/cpu{cpu}/online"
+        loop.sh(f"echo 0 >{online}")
+        assert cpu not in {at for _, at, _ in channels(loop)}, channels(loop)
+        time.sleep(0.5)
+        loop.sh(f"echo 1 >{online}")
+    # Three at a time: all is on CPU 0.
+    loop.sh("for cpu in 1 2 3; do echo 0 >/sys/devices/system/cpu/cpu$cpu/online; done")
+    assert {at for _, at, _ in channels(loop)} == {0}, channels(loop)
+    more_passes(loop)
+    loop.sh("for cpu in 1 2 3; do echo 1 >/sys/devices/system/cpu/cpu$cpu/online; done")
+    end(loop)
+
+
+@case
+def storm_silence(loop):
+    """The host says nothing for a while; what waits for it goes on then, without an error."""
+    start(loop)
+    more_passes(loop)
+    started, seconds = time.monotonic(), loop.options.silence
+    loop.host("silent", seconds * 1000)
+    time.sleep(seconds / 2)
+    if loop.sh(f"cat {LOOP}/silent") == "1":
+        before = [row[4:6] for row in loop.channels().values()]
+        time.sleep(seconds / 4)
+        stood = before == [row[4:6] for row in loop.channels().values()]
+        assert stood or loop.sh(f"cat {LOOP}/silent") == "0", "packets of a silent host"
+    loop.wait(lambda: loop.sh(f"cat {LOOP}/silent") == "0", "it is still silent", seconds + 60)
+    assert time.monotonic() - started >= seconds
+    more_passes(loop, 2)
+    guest(loop, "check")
+    # What pings found no room for, as the rings were full, is lost as on any network.
+    end(loop, lost=20 * seconds + 20)
+
+
+def free_blocks(loop, order):
+    """Free blocks of this order or more, where the kernel takes memory from; DMA's first 16 MB are kept from it."""
+    said = loop.sh("grep -v 'zone *DMA ' /proc/buddyinfo")
+    return sum(int(count) for line in said.splitlines() for count in line.split()[4 + order:]), said
+
+
+@case
+def storm_memory(loop):
+    """With memory in pieces of a page or two, devices still come back: rings need no memory in one piece."""
+    loop.sh("echo 1 1 1 1 1 >/proc/sys/vm/lowmem_reserve_ratio; echo 0 >/proc/sys/vm/compact_unevictable_allowed; "
+            "echo 3 >/proc/sys/vm/drop_caches")
+    # The host takes what is too much to be taken in pieces soon.
+    available = lambda: int(re.search(r"MemAvailable: +(\d+)", loop.sh("cat /proc/meminfo"))[1]) // 1024  # noqa: E731
+    taken = (available() - 500) * 7 // 8
+    if taken > 0:
+        loop.sh(f"echo 'add 7 {taken}' >{LOOP}/lun_quiet", 250)
+    # All but some: what the kernel keeps for itself is not to be had.
+    loop.sh(f"(frag {available() - 48} >/tmp/frag 2>&1 & echo $! >/tmp/fragpid) </dev/null >/dev/null 2>&1")
+    loop.wait(lambda: loop.sh("cat /tmp/frag"), "memory is not taken", 200)
+    assert loop.sh("cat /tmp/frag") == "ready", loop.sh("cat /tmp/frag")
+    # What is left of larger ones goes to files.
+    loop.sh("mkdir -p /rest; mount -t tmpfs -o size=90% rest /rest")
+    blocks, said = free_blocks(loop, PIECES)
+    loop.notes.append(said)
+    guest(loop, "do_unbind_nic 0; do_unbind_nic 1; check; do_rescind_nic 0; umount /mnt; host controller rescind; "
+          "await 60 not disk; await 60 no_controller; host controller offer; disk_up; check")
+    left, said = free_blocks(loop, PIECES)
+    loop.notes.append(said)
+    loop.sh("kill $(cat /tmp/fragpid); umount /rest; echo 1 >/proc/sys/vm/compact_unevictable_allowed; "
+            "echo '256 256 32 0 0' >/proc/sys/vm/lowmem_reserve_ratio")
+    if taken > 0:
+        loop.host("lun_quiet", "remove 7")
+    assert max(blocks, left) == 0, f"{blocks} blocks before, {left} after"
+
+
+def hibernate(loop, level):
+    guest(loop, f"do_sleep {level}")
+    said = loop.sh("dmesg | tail -n 60")
+    assert "hibernation exit" in said and "debug: Waiting for" in said, said
+
+
+@case
+def storm_sleep(loop):
+    """Hibernation that turns round, with the disk mounted: idle, and with all at work."""
+    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    hibernate(loop, "core")
+    guest(loop, "check")
+    start(loop)
+    more_passes(loop)
+    for level in ("devices", "core"):
+        hibernate(loop, level)
+        more_passes(loop)
+    # Frames on their way when it falls asleep are lost, as with a cable that is pulled.
+    end(loop, lost=40)
+    loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
+    guest(loop, "disk_up; check")
+    assert loop.sh("md5sum </mnt/file") == sums
+
+
+@case
+def storm_image(loop):
+    """Hibernation with an image, which is the life that goes on: the bus, the host and the disk in it."""
+    for module in DISK_MODULES:
+        if module in loop.guest.kernel.load_order([module]):
+            loop.load(module)
+    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    loop.sh("mkswap /dev/vda && swapon /dev/vda; echo none >/sys/power/pm_test; echo 0 >/sys/power/image_size; "
+            "echo test_resume >/sys/power/disk")
+    start(loop)
+    more_passes(loop)
+    loop.sh("echo disk >/sys/power/state", 600)
+    said = loop.sh("dmesg | grep -A200 'hibernation entry' | tail -n 200")
+    assert "Image restored successfully" in said or "hibernation: resume" in said or "Image loading done" in said, said
+    more_passes(loop)
+    end(loop, lost=40)
+    loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches; swapoff /dev/vda")
+    guest(loop, "disk_up; check")
+    assert loop.sh("md5sum </mnt/file") == sums
