@@ -21,7 +21,6 @@ NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.
 TOOLS = {"test_nic": NETWORK, "test_scsi": (FIO,), "test_storm": (*NETWORK, FIO), "test_rounds": NETWORK + (FIO,)}
 SHELL = ("storm.sh", "rounds.sh")
-# A disk of the machine, for an image of hibernation.
 IMAGE_MEGABYTES = 1024
 APPEND = "panic_on_warn=1 log_buf_len=4M"
 # hv_balloon balloons only where the firmware cannot hibernate.
@@ -54,10 +53,13 @@ def boot(name, needed, where):
     files = (*programs(out / "programs"), *tools(needed - {FIO}), *((name, TOP / "tests/loop" / name) for name in SHELL))
     if FIO in needed:
         files += disk_loads(out / "programs")
-    disk = where / "disk"
+    # A disk of the machine, on which init looks for an image of hibernation.
+    disk, early = where / "disk", where / "early"
     with open(disk, "wb") as file:
         file.truncate(IMAGE_MEGABYTES << 20)
-    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048,
+    early.write_text("".join(f"{name}\n" for name in kernel.load_order(DISK_MODULES)))
+    files = (*files, ("m/disk", early))
+    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
                  qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"), files=files)
     for left in reversed(range(BOOT_TRIES)):
         try:

@@ -5,9 +5,10 @@
 # Of the disk and the NICs; sockets come and go.
 CHANNELS="$BUS/drivers/hv_[sn]*vsc/*-*/channels/*"
 
+# Those that the host has.
 open_channels() {
 	while read -r relid type instance sub state rest; do
-		[ $state = open ] && echo $relid
+		[ $state = open ] && case $type in $SCSI|$NIC) echo $relid; esac
 	done <$LOOP/channels
 }
 

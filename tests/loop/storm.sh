@@ -6,6 +6,7 @@
 LOOP=/sys/kernel/debug/hv_vmbus_loop
 BUS=/sys/bus/vmbus
 SCSI=ba6163d9-04a1-4d29-b605-72e2ffb1dc7f
+NIC=f8615163-df3e-46c5-913f-f2d2f965ed0e
 
 # busybox has some of these names
 ip() {

@@ -18,7 +18,7 @@ LAST = 8
 
 # weight (less for what takes long), name, what makes its arguments
 ACTIONS = (
-    (6, "do_move", lambda pick: [pick.randrange(CPUS) for _ in range(5)]),
+    (8, "do_move", lambda pick: [pick.randrange(CPUS) for _ in range(5)]),
     (3, "do_cpu", lambda pick: [pick.randrange(1, CPUS)]),
     (2, "do_rescind_disk", lambda pick: []),
     (4, "do_rescind_nic", lambda pick: [pick.randrange(2)]),
@@ -26,19 +26,19 @@ ACTIONS = (
     (2, "do_unbind_disk", lambda pick: []),
     (4, "do_unbind_nic", lambda pick: [pick.randrange(2)]),
     (2, "do_reload_disk", lambda pick: []),
-    (2, "do_reload_net", lambda pick: []),
-    (1, "do_reload_all", lambda pick: [pick.choice(VERSIONS), pick.randrange(1, 1 << 30)]),
-    (3, "do_flap", lambda pick: [pick.randrange(2)]),
-    (0.3, "do_reset", lambda pick: []),
-    (4, "do_delay", lambda pick: [pick.choice((1, 10, 100))]),
+    (1, "do_reload_net", lambda pick: []),
+    (0.5, "do_reload_all", lambda pick: [pick.choice(VERSIONS), pick.randrange(1, 1 << 30)]),
+    (2, "do_flap", lambda pick: [pick.randrange(2)]),
+    (0.2, "do_reset", lambda pick: []),
+    (5, "do_delay", lambda pick: [pick.choice((1, 10, 100))]),
     (4, "do_silent", lambda pick: [pick.randrange(50, 1500)]),
-    (5, "do_lose", lambda pick: [pick.randrange(64), *pick.choice(([], ["flags"]))]),
-    (5, "do_stand", lambda pick: [pick.choice(("freeze", "fill")), pick.randrange(64)]),
-    (1, "do_busy", lambda pick: [pick.choice((50, 90))]),
-    (2, "do_mtu", lambda pick: [pick.choice((600, 4000, 9000, 65521))]),
-    (4, "do_channels", lambda pick: [pick.randrange(2), pick.randrange(1, CPUS)]),
-    (4, "do_sockets", lambda pick: [pick.choice((1, 8, 32))]),
-    (0.5, "do_sleep", lambda pick: [pick.choice(("devices", "core"))]),
+    (6, "do_lose", lambda pick: [pick.randrange(64), *pick.choice(([], ["flags"]))]),
+    (6, "do_stand", lambda pick: [pick.choice(("freeze", "fill")), pick.randrange(64)]),
+    (0.5, "do_busy", lambda pick: [pick.choice((50, 90))]),
+    (1, "do_mtu", lambda pick: [pick.choice((600, 4000, 9000, 65521))]),
+    (3, "do_channels", lambda pick: [pick.randrange(2), pick.randrange(1, CPUS)]),
+    (5, "do_sockets", lambda pick: [pick.choice((1, 8, 32))]),
+    (0.2, "do_sleep", lambda pick: [pick.choice(("devices", "core"))]),
 )
 
 
@@ -58,7 +58,7 @@ def storm_rounds(loop):
     """So many of them."""
     seed, version, done = loop.options.seed or random.randrange(1, 1 << 30), "5.3", []
     loop.sh(". /storm.sh; disk_work; net_work")
-    for number in range(loop.options.rounds):
+    for number in range(loop.options.first_round, loop.options.first_round + loop.options.rounds):
         words = choose(seed, number, version)
         done.append(" ".join(map(str, words)))
         status, said = loop.guest.run(f". /storm.sh; . /rounds.sh; round {done[-1]}", TIMEOUT)
