@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from hostlib.agent import BootLost
-from hostlib.guest import Setup, boot_plain
+from hostlib.guest import DISK_MODULES, Setup, boot_plain
 from hostlib.images import libraries
 from hostlib.kernel import Kernel
 from hostlib.testing import BOOT_TRIES
@@ -13,12 +13,16 @@ from loads import disk_loads
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 # The VSCs, and what stands on them.
-VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "uio_hv_generic", "hv_balloon")
-PROGRAMS = ("vsock", "uio", "sg")
+VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "uio_hv_generic", "hv_balloon",
+        *DISK_MODULES)
+PROGRAMS = ("vsock", "uio", "sg", "frag")
 FIO = "fio"
+NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.
-TOOLS = {"test_nic": ("ip", "ping", "iperf3", "ethtool"), "test_scsi": (FIO,), "test_hostile": ("ip", "ping"),
-         "test_versions": ("ip", "ping")}
+TOOLS = {"test_nic": NETWORK, "test_scsi": (FIO,), "test_storm": (*NETWORK, FIO), "test_rounds": (*NETWORK, FIO),
+         "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping")}
+SHELL = ("storm.sh", "rounds.sh")
+IMAGE_MEGABYTES = 1024
 APPEND = "panic_on_warn=1 log_buf_len=4M"
 # hv_balloon balloons only where the firmware cannot hibernate.
 NO_S4 = ("-global", "ICH9-LPC.disable_s4=1")
@@ -47,11 +51,17 @@ def boot(name, needed, where):
     out = kernel.build_dir("loop")
     modules = kernel.built_modules(out, "tests/loop")
     vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
-    files = programs(out / "programs") + tools(needed - {FIO})
+    files = (*programs(out / "programs"), *tools(needed - {FIO}), *((name, TOP / "tests/loop" / name) for name in SHELL))
     if FIO in needed:
         files += disk_loads(out / "programs")
-    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048,
-                 qemu=NO_S4, files=files)
+    # A disk of the machine, on which init looks for an image of hibernation.
+    disk, early = where / "disk", where / "early"
+    with open(disk, "wb") as file:
+        file.truncate(IMAGE_MEGABYTES << 20)
+    early.write_text("".join(f"{name}\n" for name in kernel.load_order(DISK_MODULES)))
+    files = (*files, ("m/disk", early))
+    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
+                 qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"), files=files)
     for left in reversed(range(BOOT_TRIES)):
         try:
             return boot_plain(want, None, where / f"boot{left}")

@@ -11,8 +11,9 @@
  * primary is closed; teardown before that is the guest's violation.
  *
  * Files in debugfs:
- *   nic	write "up N", "down N": the link of NIC N; "offer N"; "rescind N", once
- *		nothing is on its way; "pull N", at once
+ *   nic	write "up N", "down N": the link of NIC N; "offer N", once the guest
+ *		has given back the last one; "rescind N", once nothing is on its
+ *		way; "pull N", at once
  *   nics	a line for each NIC, see nics_show()
  */
 #include <linux/bitmap.h>
@@ -677,12 +678,20 @@ static void closed(struct sim_chan *chan)
 
 /* ---- life, files ---- */
 
-/* The primary as long as the host has not taken it back. */
-static struct sim_chan *primary_of(struct nic *nic)
+/* The primary as long as the guest has not given it back. */
+static struct sim_chan *last_primary(struct nic *nic)
 {
 	struct sim_chan *chan = nic->relid ? sim_chan_locked(nic->relid) : NULL;
 
-	return chan && chan->user == &nic->channels[0] && !chan->rescinded ? chan : NULL;
+	return chan && chan->user == &nic->channels[0] && !chan->released ? chan : NULL;
+}
+
+/* The primary as long as the host has not taken it back. */
+static struct sim_chan *primary_of(struct nic *nic)
+{
+	struct sim_chan *chan = last_primary(nic);
+
+	return chan && !chan->rescinded ? chan : NULL;
 }
 
 static void offer(struct nic *nic)
@@ -734,8 +743,8 @@ static int command(const char *word, struct nic *nic)
 	struct sim_chan *chan = primary_of(nic);
 
 	if (!strcmp(word, "offer")) {
-		if (chan)
-			return -EEXIST;
+		if (last_primary(nic))
+			return chan ? -EEXIST : -EBUSY;
 		offer(nic);
 		return 0;
 	}

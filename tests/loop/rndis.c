@@ -641,8 +641,7 @@ static bool parse(struct nic_channel *channel, u32 at, struct frame *frame)
 	frame->data = channel->message + at + BODY + msg->data_offset;
 	frame->len = msg->data_len;
 	frame->total = msg->len;
-	return msg->data_len <= channel->nic->mtu &&
-	       frame_parse(frame->data, frame->len, &frame->layout);
+	return frame_parse(frame->data, frame->len, &frame->layout);
 }
 
 static bool passes(const struct nic *nic, const u8 *to)
@@ -666,7 +665,8 @@ static struct nic *receiver(struct nic *nic, const struct frame *frame, u64 **co
 		*counter = &nic->count.unreachable;
 	else if (!passes(peer, frame->data))
 		*counter = &nic->count.filtered;
-	else if (frame->len > peer->mtu)
+	/* Its own may have shrunk with frames of the size before on their way. */
+	else if (frame->len > min(nic->mtu, peer->mtu))
 		*counter = &nic->count.too_long;
 	else
 		return peer;

@@ -357,8 +357,8 @@ static void execute(struct request *req)
 	struct srb *srb = &req->packet.srb;
 
 	memset(&cmd, 0, sizeof(cmd));
-	/* One bus, one target. */
-	cmd.lun = srb->path || srb->target ? DISK_LUNS : srb->lun;
+	/* One bus, one target, and in the end none. */
+	cmd.lun = srb->path || srb->target || ctl.leaving ? DISK_LUNS : srb->lun;
 	cmd.cdb_len = srb->cdb_len;
 	memcpy(cmd.cdb, srb->cdb_or_sense, srb->cdb_len);
 	cmd.to_disk = req->nr_pieces && srb->data_in == TO_DISK;
@@ -368,11 +368,8 @@ static void execute(struct request *req)
 	if (cmd.to_disk)
 		copy(req, ctl.buffer, cmd.len, false);
 
-	if (ctl.leaving) {
+	if (ctl.leaving)
 		ctl.last = jiffies;
-		answer_srb(req, SRB_INVALID_LUN);
-		return;
-	}
 	disk_begin(&cmd);
 	ctl.running = req;
 	sim_unlock();
@@ -798,6 +795,7 @@ static void offer(void)
 static void begin_to_leave(void)
 {
 	ctl.leaving = true;
+	loop_scsi_rescan();	/* a guest that asks for nothing would not find out */
 	ctl.last = jiffies;
 	ctl.latest = jiffies + msecs_to_jiffies(LEAVING_MS);
 	mod_delayed_work(ctl.queue, &worker, 0);

@@ -1,0 +1,248 @@
+"""
+Disk and network at work while what is below them changes: CPUs, channels, the host's mood, memory, hibernation.
+
+fio writes and verifies on ext4, over and over; pings and TCP go between two NICs. Nothing of that may fail.
+"""
+
+import json
+import re
+import time
+
+from looplib import LOOP, case
+
+BUS = "/sys/bus/vmbus"
+CPUS = 4
+FIO = ("env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
+       "--verify_fatal=1 --group_reporting --randrepeat=0 --fallocate=none --minimal --numjobs=2 --iodepth=8 --size=1M "
+       "--bsrange=4k-64k --rw=randwrite")
+# Pages of both directions of a ring of hv_netvsc: 1 << 8.
+RING_ORDER = 8
+FRAGMENTED, LEFT = 400, 6   # megabytes
+
+
+def guest(loop, commands, timeout=250):
+    """A command of storm.sh or rounds.sh."""
+    return loop.sh(f". /storm.sh; . /rounds.sh; {commands}", timeout)
+
+
+def channels(loop):
+    """(directory, CPU, interrupts) of each channel that the guest has."""
+    said = loop.sh(f"for channel in {BUS}/devices/*/channels/*; do echo $channel $(cat $channel/cpu $channel/interrupts); done")
+    return [(path, int(cpu), int(interrupts)) for path, cpu, interrupts in map(str.split, said.splitlines())]
+
+
+def start(loop):
+    """The load; what is in files tells whether it went well."""
+    loop.sh("cd /tmp; rm -rf load; mkdir load; cd load; touch passes; (while [ ! -e stop ]; do "
+            f"{FIO} >fio 2>&1 || {{ echo status $? >bad; break; }}; echo >>passes; done; touch end) </dev/null >/dev/null 2>&1 & "
+            "for nic in 0 1; do ip=10.0.0.$((2 - nic)); "
+            "/t/ip netns exec n$nic /t/ping -q -i 0.05 $ip </dev/null >ping$nic 2>&1 & echo $! >>pings; done; "
+            "/t/ip netns exec n0 /t/iperf3 -s -1 </dev/null >/dev/null 2>&1 & sleep 1; "
+            "/t/ip netns exec n1 /t/iperf3 -J -t 1000 -b 4M --bidir -c 10.0.0.1 </dev/null >iperf 2>&1 & echo $! >>pings")
+
+
+def passes(loop):
+    """How often fio has written and verified all of it."""
+    return int(loop.sh("wc -l </tmp/load/passes"))
+
+
+def more_passes(loop, count=1, timeout=120):
+    """fio gets so much further."""
+    before = passes(loop)
+    loop.wait(lambda: passes(loop) >= before + count or loop.guest.run("test -e /tmp/load/bad")[0] == 0,
+              f"fio stands still after {before} passes", timeout)
+    assert loop.guest.run("test -e /tmp/load/bad")[0], loop.sh("cat /tmp/load/bad /tmp/load/fio")
+
+
+def end(loop, lost=1):
+    """The load ends: nothing was wrong, and no ping was lost, apart from one on its way."""
+    more_passes(loop)
+    loop.sh("touch /tmp/load/stop")
+    loop.wait(lambda: loop.guest.run("test -e /tmp/load/end")[0] == 0, "fio does not end", 120)
+    loop.sh("kill -INT $(cat /tmp/load/pings); sleep 1")
+    assert loop.guest.run("test -e /tmp/load/bad")[0], loop.sh("cat /tmp/load/bad /tmp/load/fio")
+    sent = []
+    for nic in (0, 1):
+        said = loop.sh(f"cat /tmp/load/ping{nic}")
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
+        assert found and int(found[1]) - int(found[2]) <= lost, said
+        sent.append(int(found[1]))
+    said = loop.sh("cat /tmp/load/iperf")
+    stream = json.loads(said[said.index("{"):])
+    megabytes = sum(stream["end"][way]["bytes"] for way in ("sum_sent", "sum_sent_bidir_reverse")) / 1e6
+    assert megabytes > 0.1 and stream.get("error", "interrupt").startswith("interrupt"), said[-500:]
+    loop.notes.append(f"{passes(loop)} passes of fio, {sent} pings, {megabytes:.1f} MB by TCP")
+
+
+@case
+def storm_load(loop):
+    """A disk with ext4, two NICs in their namespaces, sockets; all of it works."""
+    # ext4 asks for crc32c by its name, which is in no list of dependencies.
+    for module in ("sd_mod", "crc32c_generic", "ext4", "hv_storvsc", "hv_netvsc", "hv_sock"):
+        loop.load(module)
+    # Namespaces have their own mounts, from which /mnt has to go, too.
+    loop.sh("mount --make-rshared /; mkdir -p /run /var && ln -sf /run /var/run; /t/ip netns add n0 && /t/ip netns add n1")
+    guest(loop, "all_up; check")
+
+
+@case
+def storm_moves(loop):
+    """Channels move over the CPUs all the time; each interrupt arrives where it was sent to last."""
+    start(loop)
+    more_passes(loop)
+    moves = int(guest(loop, f"i=0; end=$(($(date +%s) + {loop.options.seconds})); while [ $(date +%s) -lt $end ]; do "
+                      "for channel in $CHANNELS; do i=$((i + 1)); echo $((i % 4)) >$channel/cpu && read -r at <$channel/cpu && "
+                      "[ $at = $((i % 4)) ] || fail $channel; done; i=$((i + 1)); done; echo $i", 300))
+    before = channels(loop)
+    assert len(before) == 3 * CPUS, before
+    # Each alone, on another CPU than before: what the trace has of its relid is from there.
+    loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo >trace; echo 1 >events/hyperv/vmbus_chan_sched/enable")
+    for path, cpu, _ in before:
+        loop.sh(f"echo {(cpu + 1) % CPUS} >{path}/cpu")
+    loop.sh("cd /sys/kernel/tracing; echo 1 >tracing_on")
+    more_passes(loop)
+    loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo 0 >events/hyperv/vmbus_chan_sched/enable")
+    said = loop.sh("grep -o '\\[00.*relid 0x[0-9a-f]*' /sys/kernel/tracing/trace | sed 's/\\] .*relid/ /; s/\\[//' | sort | uniq -c")
+    seen = {}
+    for count, cpu, relid in map(str.split, said.splitlines()):
+        seen.setdefault(int(relid, 16), {})[int(cpu)] = int(count)
+    after = channels(loop)
+    told = {int(path.split("/")[-1]): (cpu, interrupts - was) for (path, cpu, interrupts), (_, _, was) in zip(after, before)}
+    assert len([relid for relid in told if seen.get(relid)]) > CPUS, f"{seen} {told}"
+    for relid, by_cpu in seen.items():
+        assert list(by_cpu) == [told[relid][0]], f"channel {relid}: interrupts by CPU {by_cpu}, it is on {told[relid]}"
+    end(loop)
+    loop.notes.append(f"{moves} moves; then {sum(count for _, count in told.values())} interrupts on CPUs {seen}")
+
+
+@case
+def storm_cpus(loop):
+    """CPUs go off and on; each can go off, and nothing of the bus is on it then."""
+    start(loop)
+    more_passes(loop)
+    for cpu in (1, 3, 2):
+        online = f"/sys/devices/system/cpu/cpu{cpu}/online"
+        loop.sh(f"echo 0 >{online}")
+        assert cpu not in {at for _, at, _ in channels(loop)}, channels(loop)
+        loop.sh(f"sleep 0.3; echo 1 >{online}")
+    # Three at a time: all is on CPU 0.
+    loop.sh("for cpu in 1 2 3; do echo 0 >/sys/devices/system/cpu/cpu$cpu/online; done")
+    assert {at for _, at, _ in channels(loop)} == {0}, channels(loop)
+    more_passes(loop)
+    loop.sh("for cpu in 1 2 3; do echo 1 >/sys/devices/system/cpu/cpu$cpu/online; done")
+    end(loop)
+
+
+@case
+def storm_silence(loop):
+    """The host says nothing for a while; what waits for it goes on then, without an error."""
+    start(loop)
+    more_passes(loop)
+    started, seconds = time.monotonic(), loop.options.silence
+    loop.host("silent", seconds * 1000)
+    time.sleep(seconds / 2)
+    if loop.sh(f"cat {LOOP}/silent") == "1":
+        before = [row[4:6] for row in loop.channels().values()]
+        time.sleep(seconds / 4)
+        stood = before == [row[4:6] for row in loop.channels().values()]
+        assert stood or loop.sh(f"cat {LOOP}/silent") == "0", "packets of a silent host"
+    loop.wait(lambda: loop.sh(f"cat {LOOP}/silent") == "0", "it is still silent", seconds + 60)
+    assert time.monotonic() - started >= seconds
+    more_passes(loop, 2)
+    guest(loop, "check")
+    # What pings found no room for, as the rings were full, is lost as on any network.
+    end(loop, lost=20 * seconds + 20)
+
+
+def pieces(loop, order):
+    """So many pieces of this order free memory has, where the kernel takes it from: 16 MB for DMA are kept from it."""
+    said = loop.sh("grep -v 'zone *DMA ' /proc/buddyinfo")
+    return sum(int(count) << larger for line in said.splitlines() for larger, count in enumerate(line.split()[4 + order:])), said
+
+
+def fragment(loop):
+    """Free memory is in pieces of a page from now on; returns what the host has taken of it, in megabytes."""
+    loop.sh("echo 1 1 1 1 1 >/proc/sys/vm/lowmem_reserve_ratio; echo 0 >/proc/sys/vm/compact_unevictable_allowed; "
+            "cat /proc/sys/vm/min_free_kbytes >/tmp/min_free; echo 2048 >/proc/sys/vm/min_free_kbytes; "
+            "sync; echo 3 >/proc/sys/vm/drop_caches")
+    # The host takes what is too much to be taken in pieces soon.
+    free = int(re.search(r"MemFree: +(\d+)", loop.sh("cat /proc/meminfo"))[1]) // 1024
+    taken = max(0, (free - FRAGMENTED) * 7 // 8)
+    if taken:
+        loop.sh(f"echo 'add 7 {taken}' >{LOOP}/lun_quiet", 250)
+    said = loop.sh("grep 'zone *DMA ' /proc/buddyinfo || true").split()[4:]
+    kept = sum(int(count) << order for order, count in enumerate(said)) // 256
+    loop.sh(f"(frag {kept + LEFT} || echo it ended) </dev/null >/tmp/frag 2>&1 & true")
+    loop.wait(lambda: loop.sh("cat /tmp/frag"), "memory is not taken", 200)
+    assert loop.sh("cat /tmp/frag") == "ready", loop.sh("cat /tmp/frag; dmesg | tail -n 40")
+    return taken
+
+
+@case
+def storm_memory(loop):
+    """
+    With memory in pieces of a page, devices still come back: rings need no memory in one piece.
+
+    hv_netvsc asks for rings of 1 MB, 8 of them: there are not so many pieces of that size, before and after. What is left
+    when all else is taken is in few pieces, which are the last that the kernel gives away.
+    """
+    taken = fragment(loop)
+    try:
+        before, said = pieces(loop, RING_ORDER)
+        guest(loop, "do_unbind_nic 0; do_unbind_nic 1; check; do_rescind_nic 0; umount /mnt; host controller rescind; "
+              "await 60 not disk; await 60 no_controller; host controller offer; disk_up; check")
+        after, said_after = pieces(loop, RING_ORDER)
+    finally:
+        loop.sh("killall frag; cat /tmp/min_free >/proc/sys/vm/min_free_kbytes; "
+                "echo 1 >/proc/sys/vm/compact_unevictable_allowed; echo 256 256 32 0 0 >/proc/sys/vm/lowmem_reserve_ratio")
+        if taken:
+            loop.host("lun_quiet", "remove 7")
+    loop.notes.append(f"free memory by pieces of 1, 2, 4 ... pages: {' '.join(said.split()[4:])}")
+    assert max(before, after) < 2 * CPUS, f"{said}\n{said_after}"
+
+
+def hibernate(loop, level):
+    guest(loop, f"do_sleep {level}")
+    said = loop.sh("dmesg | tail -n 60")
+    assert "hibernation exit" in said and "debug: Waiting for" in said, said
+
+
+@case
+def storm_sleep(loop):
+    """Hibernation that turns round, with the disk mounted: idle, and with all at work."""
+    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    hibernate(loop, "core")
+    guest(loop, "check")
+    start(loop)
+    more_passes(loop)
+    for level in ("devices", "core"):
+        hibernate(loop, level)
+        more_passes(loop)
+    # Frames on their way when it falls asleep are lost, as with a cable that is pulled.
+    end(loop, lost=40)
+    loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
+    guest(loop, "disk_up; check")
+    assert loop.sh("md5sum </mnt/file") == sums
+
+
+@case
+def storm_image(loop):
+    """
+    Hibernation with an image, all at work: the machine starts anew, and the life in the image goes on.
+
+    The bus, the host and its disk are in the image. init looks for one before it does anything else.
+    """
+    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    loop.sh("mkswap /dev/vda && swapon /dev/vda; echo none >/sys/power/pm_test; echo 0 >/sys/power/image_size; "
+            "echo reboot >/sys/power/disk")
+    start(loop)
+    more_passes(loop)
+    # Answered by the life in the image, over the same line.
+    loop.sh("echo disk >/sys/power/state", 600)
+    console = loop.guest.console()
+    assert re.search(r"Linux version.*Linux version", console, re.S), "it did not start anew"
+    more_passes(loop)
+    end(loop, lost=40)
+    loop.sh("umount /mnt; swapoff /dev/vda; echo 3 >/proc/sys/vm/drop_caches")
+    guest(loop, "disk_up; check")
+    assert loop.sh("md5sum </mnt/file") == sums
