@@ -188,19 +188,23 @@ int vmbus_interrupts_init(void)
 }
 
 /**
- * vmbus_interrupts_drain() - all that came is handled
+ * vmbus_interrupts_drain() - interrupts are over, and all messages handled
+ *
+ * Events that a thread has not come to are left.
  *
  * Context: process, sleeps; no CPU's SynIC is up any more.
  */
 void vmbus_interrupts_drain(void)
 {
+	/* One that came just before its SynIC went down wakes or queues no more. */
+	synchronize_rcu();
 	drain_workqueue(message_wq);
 }
 
 /**
  * vmbus_interrupts_exit() - undo vmbus_interrupts_init()
  *
- * Context: process, sleeps; no CPU's SynIC is up any more.
+ * Context: process, sleeps; after vmbus_interrupts_drain(), if ever a SynIC was up.
  */
 void vmbus_interrupts_exit(void)
 {

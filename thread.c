@@ -6,8 +6,9 @@
  *
  * Actions: the interrupt of a CPU wakes its thread; the thread.
  *
- * The threads are of policy SCHED_FIFO with the priority of interrupt threads;
- * chrt(1) changes it. They stay on their CPU and are parked while it is offline.
+ * The threads are of policy SCHED_FIFO with the priority of interrupt threads,
+ * which can be changed as any thread's. They stay on their CPU and are parked
+ * while it is offline.
  */
 #include <linux/bottom_half.h>
 #include <linux/percpu.h>
@@ -60,7 +61,7 @@ void vmbus_thread_wake(void)
  * vmbus_threads_start() - start them on all CPUs, also on those that come later
  *
  * Context: process, sleeps.
- * Return: 0; -ENOMEM and other errors of kthread_create().
+ * Return: 0 or an error of kthread_create().
  */
 int vmbus_threads_start(void)
 {
