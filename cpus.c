@@ -398,7 +398,7 @@ static void look_at(struct vmbus_chan *chan)
 	if (!READ_ONCE(chan->moved))
 		return;
 	rcu_read_lock();
-	vmbus_irq_save(flags);
+	flags = vmbus_irq_save();
 	vmbus_chan_interrupt(chan);
 	vmbus_irq_restore(flags);
 	rcu_read_unlock();

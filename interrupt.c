@@ -95,7 +95,7 @@ void vmbus_events_handle(unsigned int cpu)
 
 	/* Tasklets that they start run before this is over. */
 	local_bh_disable();
-	vmbus_irq_save(flags);
+	flags = vmbus_irq_save();
 	scan_events(per_cpu(vmbus_synic, cpu).events);
 	vmbus_irq_restore(flags);
 	local_bh_enable();

@@ -490,18 +490,21 @@ int vmbus_interrupts_init(void);
 void vmbus_interrupts_drain(void);
 void vmbus_interrupts_exit(void);
 
-/* For a while this CPU handles no events in its interrupt; on PREEMPT_RT it never does. */
-#define vmbus_irq_save(flags) do {						\
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))					\
-		(flags) = 0;							\
-	else									\
-		local_irq_save(flags);						\
-} while (0)
+/* Until the restore this CPU handles no events in its interrupt; on PREEMPT_RT it never does. */
+static inline unsigned long vmbus_irq_save(void)
+{
+	unsigned long flags = 0;
 
-#define vmbus_irq_restore(flags) do {						\
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT))					\
-		local_irq_restore(flags);					\
-} while (0)
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_save(flags);
+	return flags;
+}
+
+static inline void vmbus_irq_restore(unsigned long flags)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_restore(flags);
+}
 
 /* thread.c, of PREEMPT_RT alone */
 void vmbus_thread_wake(void);

@@ -140,6 +140,7 @@ def threads_take_interrupts(guest: Guest) -> None:
     guest.balloon(384)
     guest.wait_for(lambda: int(guest.sh(f"cat {path}/channels/1/interrupts")) > interrupts, 60, "no interrupt")
     assert ran() > before, "interrupts were counted, and the thread did not run"
+    guest.balloon(512)
     guest.sh(f"echo 0 >{CPU1}")
     assert thread_of(guest, 1)[1]["state"] == "P", thread_of(guest, 1)
     guest.sh(f"echo 1 >{CPU1}")
