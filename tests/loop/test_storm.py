@@ -17,7 +17,7 @@ FIO = ("env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=l
        "--bsrange=4k-64k --rw=randwrite")
 # Pages of both directions of a ring of hv_netvsc: 1 << 8.
 RING_ORDER = 8
-FRAGMENTED, LEFT = 400, 6   # megabytes
+FRAGMENTED, LEFT = 250, 6   # megabytes
 
 
 def guest(loop, commands, timeout=250):
@@ -209,15 +209,12 @@ def hibernate(loop, level):
 
 @case
 def storm_sleep(loop):
-    """Hibernation that turns round, with the disk mounted: idle, and with all at work."""
+    """Hibernation that turns round in the end, with the disk mounted and all at work. Rounds have others."""
     sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
-    hibernate(loop, "core")
-    guest(loop, "check")
     start(loop)
     more_passes(loop)
-    for level in ("devices", "core"):
-        hibernate(loop, level)
-        more_passes(loop)
+    hibernate(loop, "core")
+    more_passes(loop)
     # Frames on their way when it falls asleep are lost, as with a cable that is pulled.
     end(loop, lost=40)
     loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
@@ -239,8 +236,7 @@ def storm_image(loop):
     more_passes(loop)
     # Answered by the life in the image, over the same line.
     loop.sh("echo disk >/sys/power/state", 600)
-    console = loop.guest.console()
-    assert re.search(r"Linux version.*Linux version", console, re.S), "it did not start anew"
+    assert "Image successfully loaded" in loop.guest.console(), "there was no other life between"
     more_passes(loop)
     end(loop, lost=40)
     loop.sh("umount /mnt; swapoff /dev/vda; echo 3 >/proc/sys/vm/drop_caches")
