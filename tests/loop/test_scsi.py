@@ -272,5 +272,6 @@ def scsi_unload(loop):
     wait_disk(loop)
     loop.sh("rmmod hv_storvsc", PATIENCE)
     assert loop.sh(f"cat {LOOP}/gpadls") == "0"
+    loop.host("lun_quiet", "remove 0")
     loop.host("controller", "rescind")
     loop.wait(lambda: SCSI not in loop.sh("cat /sys/bus/vmbus/devices/*/class_id 2>/dev/null || true"), "the device is left")
