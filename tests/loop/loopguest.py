@@ -15,7 +15,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 # The VSCs, and what stands on them.
 VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "uio_hv_generic", "hv_balloon",
         *DISK_MODULES)
-PROGRAMS = ("vsock", "uio", "sg", "frag")
+PROGRAMS = ("vsock", "uio", "sg")
 FIO = "fio"
 NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.

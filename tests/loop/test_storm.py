@@ -1,5 +1,5 @@
 """
-Disk and network at work while what is below them changes: CPUs, channels, the host's mood, memory, hibernation.
+Disk and network at work while what is below them changes: CPUs, channels, the host's mood, hibernation.
 
 fio writes and verifies on ext4, over and over; pings and TCP go between two NICs. Nothing of that may fail.
 """
@@ -15,9 +15,6 @@ CPUS = 4
 FIO = ("env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
        "--verify_fatal=1 --group_reporting --randrepeat=0 --fallocate=none --minimal --numjobs=2 --iodepth=8 --size=1M "
        "--bsrange=4k-64k --rw=randwrite")
-# Pages of both directions of a ring of hv_netvsc: 1 << 8.
-RING_ORDER = 8
-FRAGMENTED, LEFT = 250, 6   # megabytes
 
 
 def guest(loop, commands, timeout=250):
@@ -152,53 +149,6 @@ def storm_silence(loop):
     guest(loop, "check")
     # What pings found no room for, as the rings were full, is lost as on any network.
     end(loop, lost=20 * seconds + 20)
-
-
-def pieces(loop, order):
-    """So many pieces of this order free memory has, where the kernel takes it from: 16 MB for DMA are kept from it."""
-    said = loop.sh("grep -v 'zone *DMA ' /proc/buddyinfo")
-    return sum(int(count) << larger for line in said.splitlines() for larger, count in enumerate(line.split()[4 + order:])), said
-
-
-def fragment(loop):
-    """Free memory is in pieces of a page from now on; returns what the host has taken of it, in megabytes."""
-    loop.sh("echo 1 1 1 1 1 >/proc/sys/vm/lowmem_reserve_ratio; echo 0 >/proc/sys/vm/compact_unevictable_allowed; "
-            "cat /proc/sys/vm/min_free_kbytes >/tmp/min_free; echo 2048 >/proc/sys/vm/min_free_kbytes; "
-            "sync; echo 3 >/proc/sys/vm/drop_caches")
-    # The host takes what is too much to be taken in pieces soon.
-    free = int(re.search(r"MemFree: +(\d+)", loop.sh("cat /proc/meminfo"))[1]) // 1024
-    taken = max(0, (free - FRAGMENTED) * 7 // 8)
-    if taken:
-        loop.sh(f"echo 'add 7 {taken}' >{LOOP}/lun_quiet", 250)
-    said = loop.sh("grep 'zone *DMA ' /proc/buddyinfo || true").split()[4:]
-    kept = sum(int(count) << order for order, count in enumerate(said)) // 256
-    loop.sh(f"(frag {kept + LEFT} || echo it ended) </dev/null >/tmp/frag 2>&1 & true")
-    loop.wait(lambda: loop.sh("cat /tmp/frag"), "memory is not taken", 200)
-    assert loop.sh("cat /tmp/frag") == "ready", loop.sh("cat /tmp/frag; dmesg | tail -n 40")
-    return taken
-
-
-@case
-def storm_memory(loop):
-    """
-    With memory in pieces of a page, devices still come back: rings need no memory in one piece.
-
-    hv_netvsc asks for rings of 1 MB, 8 of them: there are not so many pieces of that size, before and after. What is left
-    when all else is taken is in few pieces, which are the last that the kernel gives away.
-    """
-    taken = fragment(loop)
-    try:
-        before, said = pieces(loop, RING_ORDER)
-        guest(loop, "do_unbind_nic 0; do_unbind_nic 1; check; do_rescind_nic 0; umount /mnt; host controller rescind; "
-              "await 60 not disk; await 60 no_controller; host controller offer; disk_up; check")
-        after, said_after = pieces(loop, RING_ORDER)
-    finally:
-        loop.sh("killall frag; cat /tmp/min_free >/proc/sys/vm/min_free_kbytes; "
-                "echo 1 >/proc/sys/vm/compact_unevictable_allowed; echo 256 256 32 0 0 >/proc/sys/vm/lowmem_reserve_ratio")
-        if taken:
-            loop.host("lun_quiet", "remove 7")
-    loop.notes.append(f"free memory by pieces of 1, 2, 4 ... pages: {' '.join(said.split()[4:])}")
-    assert max(before, after) < 2 * CPUS, f"{said}\n{said_after}"
 
 
 def hibernate(loop, level):
