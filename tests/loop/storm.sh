@@ -165,6 +165,7 @@ all_up() {
 	make_disk $1
 	for at in 0 1; do
 		host nic "offer $at"
+		host nic "up $at"
 	done
 	nic_up 0
 	nic_up 1

@@ -79,7 +79,6 @@ def hostile_ends(loop):
     loop.host("deadline", 60000)
     for device in loop.attacked:
         device.take(loop)
-    loop.host("nic", "up 0")
     loop.host("nic", "rescind 1")
     loop.wait(lambda: not loop.sh("ls /sys/bus/vmbus/devices"), "devices are left", 60)
     loop.sh("for name in hv_storvsc hv_netvsc hv_utils hv_sock; do ! test -d /sys/module/$name/holders || rmmod $name; done", 120)
