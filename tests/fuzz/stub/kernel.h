@@ -191,6 +191,9 @@ struct page {
 #define __aligned(n)		__attribute__((aligned(n)))
 #define __noreturn		__attribute__((noreturn))
 #define __rcu
+#define IS_ENABLED(CONFIG_NAME)	0
+#define local_irq_save(flags)	((flags) = 0)	/* there are no interrupts */
+#define local_irq_restore(flags)	((void)(flags))
 #define __must_check		__attribute__((warn_unused_result))
 
 #define EXPORT_SYMBOL(name)	extern int fuzz_export
