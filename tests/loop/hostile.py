@@ -11,11 +11,11 @@ from hostlib.agent import Lost
 from hostlib.guest import CommandFailed
 from hostlib.kernel import CACHE
 from loopguest import boot
-from looplib import LOOP, MODULE, Loop
+from looplib import LOOP, MODULE, SCSI, Loop, violations
 import test_nic
+from test_scsi import disk_of
 import verdict
 
-SCSI = "ba6163d9-04a1-4d29-b605-72e2ffb1dc7f"
 KINDS = ("type", "len", "offset", "id", "flags", "short", "bits", "noise", "ranges", "write_index", "read_index", "room",
          "pending", "unasked", "again", "late")
 # Of these the bus itself says that the ring is corrupt.
@@ -62,7 +62,6 @@ class Device:
 
     traffic = ()
     seen = ""           # the instance
-    patience = PATIENCE     # until it is gone
 
     def go(self, loop):
         for number, command in enumerate(self.traffic):
@@ -97,12 +96,9 @@ class Disk(Device):
         loop.host("lun_quiet", "add 0 8")
         loop.host("controller", "offer")
 
-    def disk(self, loop):
-        return loop.guest.run("ls /sys/bus/scsi/devices/*:0:0:0/block 2>/dev/null | head -n 1")[1].strip()
-
     def works(self, loop):
-        await_(loop, lambda: self.disk(loop), "no disk")
-        disk = f"/dev/{self.disk(loop)}"
+        await_(loop, lambda: disk_of(loop), "no disk")
+        disk = f"/dev/{disk_of(loop)}"
         await_(loop, lambda: loop.guest.run(f"test -b {disk}")[0] == 0, "no disk in /dev")
         loop.sh("dd if=/dev/urandom of=/tmp/file bs=64k count=32")
         status, said = loop.guest.run(f"timeout {PATIENCE} dd if=/tmp/file of={disk} bs=64k conv=fsync; echo 3 >/proc/sys/vm/drop_caches; "
@@ -120,7 +116,7 @@ class Disk(Device):
 class Nic(Device):
     """hv_netvsc: NIC 0 of the wire. NIC 1 is good."""
 
-    name, which, guid, module = "nic", "4e1c0000-4e1c-4e1c-1c4e-1c4e1c4e1c4e", "f8615163", "hv_netvsc"
+    name, which, guid, module = "nic", test_nic.instance(0), "f8615163", "hv_netvsc"
     traffic = [test_nic.inside(nic, f"/t/ping -q -f -w 600 -s {size} {test_nic.address(nic ^ 1)}")
                for nic, size in ((0, 56), (1, 1400))]
 
@@ -194,10 +190,6 @@ def await_(loop, condition, what, patience=PATIENCE):
         raise Hang(str(error)) from error
 
 
-def counts(loop):
-    return {name: int(value) for name, value in map(str.split, loop.sh(f"cat {LOOP}/hostile").splitlines())}
-
-
 def ours_in_log(loop, mark):
     lines = loop.guest.log_since(mark).splitlines()
     return [line for line in lines if f"{MODULE}: " in line and "a misled VSC is wrong" not in line]
@@ -214,13 +206,13 @@ def judge_hang(loop, hang):
 
 def inflict(loop, device, kinds, percent, seconds):
     """Damage under traffic, then its end; what there was of it."""
-    before = counts(loop)
+    before = loop.counters("hostile")
     device.go(loop)
     loop.host("hostile", f"{device.which} percent={percent} kinds={','.join(kinds)}")
     loop.sh(f"sleep {seconds}", 60 + seconds)
     loop.host("hostile", f"{device.which} percent=0")
     device.stop(loop)
-    after = counts(loop)
+    after = loop.counters("hostile")
     return {name: after[name] - before[name] for name in KINDS if after[name] > before[name]}
 
 
@@ -232,7 +224,7 @@ def one_round(loop, device, kinds, percent, seconds, neighbour, others=True):
     neighbour.check(loop)
     try:
         device.take(loop)
-        await_(loop, lambda: device.released(loop), f"{device.name} does not go", device.patience)
+        await_(loop, lambda: device.released(loop), f"{device.name} does not go")
         device.offer(loop)
         device.works(loop)
         good = True
@@ -245,8 +237,7 @@ def one_round(loop, device, kinds, percent, seconds, neighbour, others=True):
         other_device(loop)
     lines = ours_in_log(loop, mark)
     assert len(lines) <= LINES, "\n".join([f"{len(lines)} lines in the log", *lines[:80]])
-    violations = loop.sh(f"cat {LOOP}/violations")
-    assert violations == "0", loop.sh("dmesg | grep 'guest is wrong' | tail -n 20")
+    violations(loop)
     if good:
         loop.host("hostile", "none")
     return damage, recorded, good

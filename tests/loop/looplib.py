@@ -5,6 +5,7 @@ import re
 MODULE = "hv_vmbus_loop"
 LOOP = f"/sys/kernel/debug/{MODULE}"
 NIC = "f8615163-df3e-46c5-913f-f2d2f965ed0e"
+SCSI = "ba6163d9-04a1-4d29-b605-72e2ffb1dc7f"
 CHECKING = "debug"      # the kernel with all checkers on, which is slow
 CASES = []
 
@@ -46,8 +47,12 @@ class Loop:
     def host(self, file, text):
         self.sh(f"echo '{text}' >{LOOP}/{file}")
 
+    def counters(self, file):
+        """One of the host's files with a name and a number in each line."""
+        return {name: int(value) for name, value in map(str.split, self.sh(f"cat {LOOP}/{file}").splitlines())}
+
     def sockets(self):
-        return {name: int(value) for name, value in map(str.split, self.sh(f"cat {LOOP}/sockets").splitlines())}
+        return self.counters("sockets")
 
     def channels(self):
         """relid -> (type, instance, sub-channel index, state, packets in, packets out, interrupts), of devices."""

@@ -2,16 +2,15 @@
 
 import re
 
-from looplib import LOOP, MODULE, case
+from looplib import LOOP, MODULE, SCSI, case
 
-SCSI = "ba6163d9-04a1-4d29-b605-72e2ffb1dc7f"
 DRIVER = "/sys/bus/vmbus/drivers/hv_storvsc"
 MEGABYTES = 96
 PATIENCE = 60       # seconds, for what must not hang
 
 
 def counters(loop, file="scsi"):
-    return {name: int(value) for name, value in map(str.split, loop.sh(f"cat {LOOP}/{file}").splitlines())}
+    return loop.counters(file)
 
 
 def disk_of(loop, lun=0):
@@ -48,9 +47,10 @@ def mount(loop, disk):
     loop.sh(f"mkdir -p /mnt && mount -t ext4 {disk} /mnt", PATIENCE)
 
 
-def fio(options, name="load"):
-    return (f"env LD_PRELOAD=/lib/shm.so fio --name={name} --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
-            f"--verify_fatal=1 --group_reporting --randrepeat=1 --fallocate=none --minimal {options}")
+def fio(options, repeat=1):
+    """A load that verifies what it wrote; with repeat=0 another each time."""
+    return (f"env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
+            f"--verify_fatal=1 --group_reporting --randrepeat={repeat} --fallocate=none --minimal {options}")
 
 
 @case

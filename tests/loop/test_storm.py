@@ -9,12 +9,11 @@ import re
 import time
 
 from looplib import LOOP, case
+from test_scsi import fio
 
 BUS = "/sys/bus/vmbus"
 CPUS = 4
-FIO = ("env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
-       "--verify_fatal=1 --group_reporting --randrepeat=0 --fallocate=none --minimal --numjobs=2 --iodepth=8 --size=1M "
-       "--bsrange=4k-64k --rw=randwrite")
+FIO = fio("--numjobs=2 --iodepth=8 --size=1M --bsrange=4k-64k --rw=randwrite", repeat=0)
 
 
 def guest(loop, commands, timeout=250):
@@ -155,25 +154,31 @@ def storm_silence(loop):
     end(loop, lost=20 * seconds + 20)
 
 
-def hibernate(loop, level):
-    guest(loop, f"do_sleep {level}")
-    said = loop.sh("dmesg | tail -n 60")
-    assert "hibernation exit" in said and "debug: Waiting for" in said, said
+def new_file(loop):
+    """Its checksum."""
+    return loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+
+
+def still_there(loop, sums):
+    """The file, read from the disk, and all else."""
+    loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
+    guest(loop, "disk_up; check")
+    assert loop.sh("md5sum </mnt/file") == sums
 
 
 @case
 def storm_sleep(loop):
     """Hibernation that turns round in the end, with the disk mounted and all at work. Rounds have others."""
-    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    sums = new_file(loop)
     start(loop)
     more_passes(loop)
-    hibernate(loop, "core")
+    guest(loop, "do_sleep core")
+    said = loop.sh("dmesg | tail -n 60")
+    assert "hibernation exit" in said and "debug: Waiting for" in said, said
     more_passes(loop)
     # Frames on their way when it falls asleep are lost, as with a cable that is pulled.
     end(loop, lost=40)
-    loop.sh("umount /mnt; echo 3 >/proc/sys/vm/drop_caches")
-    guest(loop, "disk_up; check")
-    assert loop.sh("md5sum </mnt/file") == sums
+    still_there(loop, sums)
 
 
 @case
@@ -183,7 +188,7 @@ def storm_image(loop):
 
     The bus, the host and its disk are in the image. init looks for one before it does anything else.
     """
-    sums = loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")
+    sums = new_file(loop)
     loop.sh("mkswap /dev/vda && swapon /dev/vda; echo none >/sys/power/pm_test; echo 0 >/sys/power/image_size; "
             "echo reboot >/sys/power/disk")
     start(loop)
@@ -193,6 +198,5 @@ def storm_image(loop):
     assert "Image successfully loaded" in loop.guest.console(), "there was no other life between"
     more_passes(loop)
     end(loop, lost=40)
-    loop.sh("umount /mnt; swapoff /dev/vda; echo 3 >/proc/sys/vm/drop_caches")
-    guest(loop, "disk_up; check")
-    assert loop.sh("md5sum </mnt/file") == sums
+    loop.sh("swapoff /dev/vda")
+    still_there(loop, sums)
