@@ -55,6 +55,7 @@ def boot(name, needed, where):
     if FIO in needed:
         files += disk_loads(out / "programs")
     # A disk of the machine, on which init looks for an image of hibernation.
+    where.mkdir(exist_ok=True)
     disk, early = where / "disk", where / "early"
     with open(disk, "wb") as file:
         file.truncate(IMAGE_MEGABYTES << 20)
