@@ -71,8 +71,9 @@ class Kernel:
 
     @classmethod
     def get(cls, name: str) -> Kernel:
-        """Prepare and return kernel "6.1", "6.12", either with "-rt", or "debug"."""
-        where = setup("debug-kernel") if name == "debug" else setup("kernels", *name.split("-"))
+        """Prepare and return kernel "6.1", "6.12", either with "-rt", or "debug", also "debug-6.12" and the like."""
+        first, *words = name.split("-")
+        where = setup("debug-kernel", *words) if first == "debug" else setup("kernels", first, *words)
         return cls(name, Path(where))
 
     @property
