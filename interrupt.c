@@ -14,6 +14,7 @@
 #include <linux/workqueue.h>
 #include <asm/mshyperv.h>
 
+#include "include/vmbus_arch.h"
 #include "include/vmbus_private.h"
 
 #undef pr_fmt
@@ -80,7 +81,7 @@ void vmbus_isr(void)
 			queue_work_on(smp_processor_id(), message_wq,
 				      &this_cpu_ptr(&message_work)->work);
 	}
-	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
+	add_interrupt_randomness(VMBUS_ARCH_IRQ);
 }
 
 /**

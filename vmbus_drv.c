@@ -15,6 +15,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/module.h>
 #include <linux/panic_notifier.h>
+#include <linux/property.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
 
@@ -365,9 +366,9 @@ static void disconnect(void)
  *
  * Context: process, sleeps, up to the deadlines of the connection; once until
  * vmbus_stop().
- * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
- * errors of vmbus_connect(), of vmbus_channels_request() and of the driver
- * core. After an error nothing is left behind but what was said to be leaked.
+ * Return: 0; -ENODEV if there is no such host, no VMBus in ACPI, or no
+ * interrupt for it where there has to be one; -ENOMEM; errors of
+ * vmbus_connect(), of vmbus_channels_request() and of the driver core. After an error nothing is left behind but what was said to be leaked.
  */
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 {
@@ -386,6 +387,10 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
+	if (vmbus_host->listen)
+		err = vmbus_host->listen(vmbus_bus.irq);
+	if (err)
+		goto exit_root;
 	err = vmbus_interrupts_init();
 	if (err)
 		goto exit_root;

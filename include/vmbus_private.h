@@ -269,6 +269,7 @@ struct vmbus_conn {
  *	or wakes up (vmbus_connection.channel_mutex)
  * @nr_subs: sub-channels in the lists; wake_up_var() when there are none
  * @root: parent of all devices: the ACPI or platform device of VMBus
+ * @irq: Linux' number of the interrupt that firmware names for it, or 0
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
  * @sock_wq: sockets' channels come and are rescinded, in any order and number
@@ -279,6 +280,7 @@ struct vmbus_bus {
 	bool held;
 	atomic_t nr_subs;
 	struct device *root;
+	int irq;
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
 	struct workqueue_struct *sock_wq;
