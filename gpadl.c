@@ -39,11 +39,26 @@ static DEFINE_SPINLOCK(parked_lock);
 static LIST_HEAD(parked_list);
 static atomic_t next_gpadl;
 
-static u64 page_array_pfn(const void *memory, u32 index)
-{
-	struct page * const *pages = memory;
+/* Two rings, one behind the other, in whole pages of the kernel's size. */
+struct ring_memory {
+	struct page **pages;
+	u32 tx_pages;
+};
 
-	return page_to_hvpfn(pages[index]);
+/* Of a ring's header the host gets its first 4 KiB alone. */
+static u64 ring_pfn(const void *memory, u32 index)
+{
+	const struct ring_memory *rings = memory;
+	u32 tx = vmbus_ring_hv_pages(rings->tx_pages), first = 0;
+
+	if (index >= tx) {
+		index -= tx;
+		first = rings->tx_pages;
+	}
+	if (index)
+		index += NR_HV_HYP_PAGES_IN_PAGE - 1;
+	return page_to_hvpfn(rings->pages[first + index / NR_HV_HYP_PAGES_IN_PAGE]) +
+	       index % NR_HV_HYP_PAGES_IN_PAGE;
 }
 
 static u64 buffer_pfn(const void *memory, u32 index)
@@ -185,21 +200,26 @@ static int teardown(struct vmbus_chan *chan, u32 handle)
 /**
  * vmbus_gpadl_create_ring() - share a ring's pages with the host
  * @chan: the channel
- * @pages: the pages, already visible to the host
- * @nr_pages: 1 .. VMBUS_GPADL_MAX_PAGES
+ * @pages: the pages, already visible to the host, the outbound ring's first
+ * @tx_pages: those of the outbound ring
+ * @rx_pages: those of the inbound ring behind it, if there is one; vmbus_ring_hv_pages() of both
+ *	together at most VMBUS_GPADL_MAX_PAGES
  * @handle: filled; on error 0 if the host certainly has no part of the pages,
  *	otherwise to be given to vmbus_gpadl_teardown_ring()
  *
  * Context: process, sleeps up to vmbus_deadlines.request, and .post for each
  * message, of which there is one for 28 pages.
- * Return: 0; -EINVAL for a bad @nr_pages; -EDQUOT if the host refused; -ENODEV
+ * Return: 0; -EINVAL for too many pages; -EDQUOT if the host refused; -ENODEV
  * if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
  * -ESHUTDOWN without a connection.
  */
-int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
-			    u32 *handle)
+int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 tx_pages,
+			    u32 rx_pages, u32 *handle)
 {
-	return create(chan, pages, page_array_pfn, nr_pages, handle);
+	const struct ring_memory rings = { .pages = pages, .tx_pages = tx_pages };
+
+	return create(chan, &rings, ring_pfn,
+		      vmbus_ring_hv_pages(tx_pages) + vmbus_ring_hv_pages(rx_pages), handle);
 }
 
 /**
@@ -221,11 +241,17 @@ static int set_visible(void *addr, u32 nr_pages, bool visible)
 	return vmbus_host->set_visible(addr, nr_pages, visible);
 }
 
+/* Pages of the kernel's size, which have more in them than the host's where they are larger. */
+static u32 pages_of(const void *buffer, u32 size)
+{
+	return PFN_UP(offset_in_page(buffer) + size);
+}
+
 /**
  * vmbus_establish_gpadl() - share a buffer with the host
  * @channel: the channel it is for
- * @kbuffer: page-aligned, from the direct map or vmalloc
- * @size: bytes, a multiple of the page size, at most VMBUS_GPADL_MAX_PAGES pages
+ * @kbuffer: from the direct map or vmalloc, aligned to the hypervisor's page
+ * @size: bytes, a multiple of that page's, at most VMBUS_GPADL_MAX_PAGES pages
  * @gpadl: filled. gpadl->decrypted stays true for as long as the host may use
  *	the buffer, also after a failure: then the buffer must not be freed.
  *
@@ -251,7 +277,7 @@ int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size
 	gpadl->buffer = kbuffer;
 	gpadl->size = size;
 	gpadl->decrypted = true;
-	err = set_visible(kbuffer, PFN_UP(size), true);
+	err = set_visible(kbuffer, pages_of(kbuffer, size), true);
 	if (err)
 		return err;
 
@@ -260,7 +286,7 @@ int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size
 		gpadl->gpadl_handle = handle;
 		return 0;
 	}
-	if (!(handle && teardown(chan, handle)) && !set_visible(kbuffer, PFN_UP(size), false))
+	if (!(handle && teardown(chan, handle)) && !set_visible(kbuffer, pages_of(kbuffer, size), false))
 		gpadl->decrypted = false;
 	return err;
 }
@@ -283,7 +309,7 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 		return 0;
 	err = teardown(to_vmbus_chan(channel), gpadl->gpadl_handle);
 	if (!err)
-		err = set_visible(gpadl->buffer, PFN_UP(gpadl->size), false);
+		err = set_visible(gpadl->buffer, pages_of(gpadl->buffer, gpadl->size), false);
 	gpadl->decrypted = err;
 	gpadl->gpadl_handle = 0;
 	return err;

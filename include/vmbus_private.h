@@ -366,8 +366,8 @@ enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* gpadl.c */
 void vmbus_gpadl_start(void);
-int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
-			    u32 *handle);
+int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 tx_pages,
+			    u32 rx_pages, u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
 struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
 void vmbus_pages_free(struct page **pages, u32 nr_pages);
