@@ -286,7 +286,8 @@ int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size
 		gpadl->gpadl_handle = handle;
 		return 0;
 	}
-	if (!(handle && teardown(chan, handle)) && !set_visible(kbuffer, pages_of(kbuffer, size), false))
+	if (!(handle && teardown(chan, handle)) &&
+	    !set_visible(kbuffer, pages_of(kbuffer, size), false))
 		gpadl->decrypted = false;
 	return err;
 }

@@ -368,7 +368,8 @@ static void disconnect(void)
  * vmbus_stop().
  * Return: 0; -ENODEV if there is no such host, no VMBus in ACPI, or no
  * interrupt for it where there has to be one; -ENOMEM; errors of
- * vmbus_connect(), of vmbus_channels_request() and of the driver core. After an error nothing is left behind but what was said to be leaked.
+ * vmbus_connect(), of vmbus_channels_request() and of the driver core. After an
+ * error nothing is left behind but what was said to be leaked.
  */
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 {

@@ -12,7 +12,7 @@
 #include "sim_host.h"
 
 /* Of four pages where these are the smallest there are, else of two, which a ring needs. */
-#define GUEST_RING	(PAGE_SIZE > SZ_8K ? 2 * PAGE_SIZE : SZ_16K)
+#define GUEST_RING	(PAGE_SHIFT > 13 ? 2 * PAGE_SIZE : SZ_16K)
 
 /**
  * struct guest_chan - a channel that the test has open

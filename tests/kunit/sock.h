@@ -18,7 +18,7 @@
 
 #include "sim_host.h"
 
-#define SOCK_RING	(PAGE_SIZE > SZ_8K ? 2 * PAGE_SIZE : SZ_16K)
+#define SOCK_RING	(PAGE_SHIFT > 13 ? 2 * PAGE_SIZE : SZ_16K)
 
 struct sock {
 	struct list_head node;		/* of those that no user has taken */

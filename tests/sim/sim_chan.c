@@ -61,7 +61,8 @@ void *sim_map_pages(const u64 *pfns, u32 nr_pages)
 	if (i == nr_pages)
 		at = vmap(pages, n, VM_MAP, PAGE_KERNEL);
 	else
-		sim_violation("page 0x%llx cannot follow page 0x%llx", pfns[i], i ? pfns[i - 1] : 0);
+		sim_violation("page 0x%llx cannot follow page 0x%llx", pfns[i],
+			      i ? pfns[i - 1] : 0);
 	kvfree(pages);
 	return at ? at + pfns[0] % SIM_PAGES_IN_PAGE * SIM_PAGE : NULL;
 }
