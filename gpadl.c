@@ -221,6 +221,41 @@ static int set_visible(void *addr, u32 nr_pages, bool visible)
 	return vmbus_host->set_visible(addr, nr_pages, visible);
 }
 
+/* @shown: the caller has made the buffer visible, and hides it. */
+static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
+		     struct vmbus_gpadl *gpadl, bool shown)
+{
+	struct vmbus_chan *chan = to_vmbus_chan(channel);
+	u32 handle, nr_pages = size / HV_HYP_PAGE_SIZE;
+	int err;
+
+	gpadl->gpadl_handle = 0;
+	gpadl->decrypted = false;
+	if (!size || size % HV_HYP_PAGE_SIZE || offset_in_hvpage(kbuffer) ||
+	    nr_pages > VMBUS_GPADL_MAX_PAGES)
+		return -EINVAL;
+
+	gpadl->buffer = kbuffer;
+	gpadl->size = size;
+	if (!shown) {
+		gpadl->decrypted = true;
+		err = set_visible(kbuffer, PFN_UP(size), true);
+		if (err)
+			return err;
+	}
+
+	err = create(chan, kbuffer, buffer_pfn, nr_pages, &handle);
+	if (!err) {
+		gpadl->gpadl_handle = handle;
+		return 0;
+	}
+	if (handle && teardown(chan, handle))
+		gpadl->decrypted = true;
+	else if (!shown && !set_visible(kbuffer, PFN_UP(size), false))
+		gpadl->decrypted = false;
+	return err;
+}
+
 /**
  * vmbus_establish_gpadl() - share a buffer with the host
  * @channel: the channel it is for
@@ -238,37 +273,37 @@ static int set_visible(void *addr, u32 nr_pages, bool visible)
 int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size,
 			  struct vmbus_gpadl *gpadl)
 {
-	struct vmbus_chan *chan = to_vmbus_chan(channel);
-	u32 handle, nr_pages = size / HV_HYP_PAGE_SIZE;
-	int err;
-
-	gpadl->gpadl_handle = 0;
-	gpadl->decrypted = false;
-	if (!size || size % HV_HYP_PAGE_SIZE || offset_in_hvpage(kbuffer) ||
-	    nr_pages > VMBUS_GPADL_MAX_PAGES)
-		return -EINVAL;
-
-	gpadl->buffer = kbuffer;
-	gpadl->size = size;
-	gpadl->decrypted = true;
-	err = set_visible(kbuffer, PFN_UP(size), true);
-	if (err)
-		return err;
-
-	err = create(chan, kbuffer, buffer_pfn, nr_pages, &handle);
-	if (!err) {
-		gpadl->gpadl_handle = handle;
-		return 0;
-	}
-	if (!(handle && teardown(chan, handle)) && !set_visible(kbuffer, PFN_UP(size), false))
-		gpadl->decrypted = false;
-	return err;
+	return establish(channel, kbuffer, size, gpadl, false);
 }
+
+#if VMBUS_NEWER_EXPORTS
+
+/**
+ * vmbus_establish_gpadl_caller_decrypted() - share a buffer that is visible
+ * @channel: the channel it is for
+ * @kbuffer: page-aligned, from the direct map or vmalloc; the caller has made it
+ *	visible to the host, and hides it when the GPADL is torn down
+ * @size: as for vmbus_establish_gpadl()
+ * @gpadl: filled. gpadl->decrypted is true only after an error after which the
+ *	host may still use the buffer: then it must not be freed.
+ *
+ * Context: as vmbus_establish_gpadl().
+ * Return: 0; -EINVAL for a bad address or size; -EDQUOT if the host refused;
+ * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
+ * -ESHUTDOWN without a connection.
+ */
+int vmbus_establish_gpadl_caller_decrypted(struct vmbus_channel *channel, void *kbuffer,
+					   u32 size, struct vmbus_gpadl *gpadl)
+{
+	return establish(channel, kbuffer, size, gpadl, true);
+}
+
+#endif
 
 /**
  * vmbus_teardown_gpadl() - take a buffer back from the host
  * @channel: the channel it was shared for
- * @gpadl: from vmbus_establish_gpadl()
+ * @gpadl: from vmbus_establish_gpadl(), or with a buffer that the caller hides
  *
  * Context: process, sleeps up to vmbus_deadlines.request.
  * Return: 0; otherwise the host may still use the buffer, gpadl->decrypted is
@@ -282,7 +317,7 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 	if (!gpadl->gpadl_handle)
 		return 0;
 	err = teardown(to_vmbus_chan(channel), gpadl->gpadl_handle);
-	if (!err)
+	if (!err && gpadl->decrypted)
 		err = set_visible(gpadl->buffer, PFN_UP(gpadl->size), false);
 	gpadl->decrypted = err;
 	gpadl->gpadl_handle = 0;

@@ -124,8 +124,8 @@ static bool timers_are_direct(void)
  */
 static bool timers_are_messages(void)
 {
-	return (ms_hyperv.features & HV_MSR_SYNTIMER_AVAILABLE) && !timers_are_direct() &&
-	       !boot_cpu_has(X86_FEATURE_ARAT);
+	return VMBUS_TIMER_MESSAGES && (ms_hyperv.features & HV_MSR_SYNTIMER_AVAILABLE) &&
+	       !timers_are_direct() && !boot_cpu_has(X86_FEATURE_ARAT);
 }
 
 static void synic_enable(const struct synic_pages *pages)
@@ -275,7 +275,7 @@ static int attach(const struct vmbus_host_upcalls *upcalls)
 		return -ENODEV;
 	}
 	/* A nested one is a guest of the host below it, and has its bus. */
-	if (hv_root_partition && !VMBUS_HV_NESTED)
+	if (VMBUS_HV_ROOT && !VMBUS_HV_NESTED)
 		return -EHOSTDOWN;
 	if (hv_is_isolation_supported()) {
 		pr_err("isolation VMs are not supported yet, use the in-tree module\n");

@@ -80,7 +80,8 @@ void vmbus_isr(void)
 			queue_work_on(smp_processor_id(), message_wq,
 				      &this_cpu_ptr(&message_work)->work);
 	}
-	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
+	if (VMBUS_GIVES_RANDOMNESS)
+		add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
 }
 
 /**

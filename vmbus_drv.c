@@ -290,9 +290,15 @@ static void on_kexec(void)
 	cpuhp_remove_state(online_state);
 }
 
+static void on_crash(void)
+{
+	if (!READ_ONCE(vmbus_conn.skip_unload))
+		vmbus_unload_crashed();
+}
+
 static int on_panic(struct notifier_block *nb, unsigned long event, void *data)
 {
-	vmbus_unload_crashed();
+	on_crash();
 	return NOTIFY_DONE;
 }
 
@@ -305,7 +311,7 @@ static struct notifier_block panic_notifier = {
 static const struct vmbus_host_upcalls upcalls = {
 	.interrupt = vmbus_isr,
 	.kexec = on_kexec,
-	.crash = vmbus_unload_crashed,
+	.crash = on_crash,
 };
 
 /* ---- start and stop ---- */

@@ -92,7 +92,12 @@ extern const struct vmbus_device vmbus_devs[];
 void vmbus_device_unregister(struct hv_device *device_obj);
 int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
-						    struct vm_area_struct *vma));
+						    VMBUS_MAPPING *vma));
 int hv_remove_ring_sysfs(struct vmbus_channel *channel);
+
+#if VMBUS_NEWER_EXPORTS
+bool vmbus_is_confidential(void);
+void vmbus_isr(void);
+#endif
 
 #endif /* _VMBUS_CONNECTION_H */

@@ -76,7 +76,7 @@ enum vmbus_chan_event {
  */
 struct vmbus_ring_file {
 	struct bin_attribute attr;
-	int (*mmap)(struct vmbus_channel *channel, struct vm_area_struct *vma);
+	int (*mmap)(struct vmbus_channel *channel, VMBUS_MAPPING *vma);
 	bool has_dir;
 	bool shown;
 };
@@ -254,11 +254,13 @@ enum vmbus_conn_state {
  * @state: VMBUS_CONNECTED is written by the message work, the others by connect
  *	and disconnect; read by anyone
  * @message_connection_id: where to post; valid once connected
+ * @skip_unload: a driver unloads the bus after a crash
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
 	bool pages_watched;
+	bool skip_unload;
 };
 
 /**

@@ -67,13 +67,20 @@ static void notify(void *context)
 	atomic_inc(&uio.notified);
 }
 
-static int map_ring(struct vmbus_channel *ch, struct vm_area_struct *vma)
+static int map_ring(struct vmbus_channel *ch, VMBUS_MAPPING *vma)
 {
+	phys_addr_t ring = page_to_phys(ch->ringbuffer_page);
+	unsigned long size = (unsigned long)ch->ringbuffer_pagecount << PAGE_SHIFT;
+
 	uio.mapped++;
 	if (ch->state != CHANNEL_OPENED_STATE)
 		return -ENODEV;
-	return vm_iomap_memory(vma, page_to_phys(ch->ringbuffer_page),
-			       (unsigned long)ch->ringbuffer_pagecount << PAGE_SHIFT);
+#if VMBUS_MMAP_PREPARED
+	mmap_action_simple_ioremap(vma, ring, size);
+	return 0;
+#else
+	return vm_iomap_memory(vma, ring, size);
+#endif
 }
 
 static void on_sub(struct vmbus_channel *sub)

@@ -125,12 +125,12 @@ static void withheld_name(const struct withheld *withheld, char *desc)
 KUNIT_ARRAY_PARAM(withheld, withheld, withheld_name);
 
 /* Those that the removal of a device waits for; a VSC sees to the others itself. */
-static const void *awaited_gen_params(const void *prev, char *desc)
+static const void *awaited_gen_params(VMBUS_PARAM_ARGS)
 {
 	const struct withheld *next = prev;
 
 	do {
-		next = withheld_gen_params(next, desc);
+		next = VMBUS_PARAM_NEXT(withheld_gen_params, next, desc);
 	} while (next && (next->call == call_establish || next->call == call_teardown));
 	return next;
 }
