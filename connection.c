@@ -48,6 +48,7 @@
  * is Windows Server 2008 R2 or older.
  */
 static const u32 versions[] = {
+	VMBUS_VERSION_6_0,
 	VERSION_WIN10_V5_3,
 	VERSION_WIN10_V5_2,
 	VERSION_WIN10_V5_1,

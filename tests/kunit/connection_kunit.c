@@ -11,7 +11,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_V(6, 0)
 
 /* A deadline that tests let pass, and what the machine may add to it. */
 #define SHORT_MS	300
@@ -83,8 +83,8 @@ static const struct max_case {
 	u32 first;	/* what is asked for; 0: nothing */
 } maxima[] = {
 	{ "between two", SIM_V(4, 5), SIM_V(4, 1) },
-	{ "unknown high one", SIM_V(6, 0), SIM_V(5, 3) },
-	{ "highest number", U32_MAX, SIM_V(5, 3) },
+	{ "unknown high one", SIM_V(6, 1), SIM_V(6, 0) },
+	{ "highest number", U32_MAX, SIM_V(6, 0) },
 	{ "just below the lowest", SIM_V(2, 4) - 1, 0 },
 	{ "Windows 7", SIM_V(1, 1), 0 },
 	{ "zero", 0, 0 },
@@ -132,7 +132,7 @@ static const struct contact_case {
 	unsigned int contacts;	/* that reach the host */
 	bool leaks;		/* the host may have the pages' addresses */
 } contacts[] = {
-	{ "refuses all", 0, .err = -EPROTONOSUPPORT, .contacts = 8 },
+	{ "refuses all", 0, .err = -EPROTONOSUPPORT, .contacts = 9 },
 	{ "low on resources", NEWEST, { .action = SIM_REFUSE, .status = 1 },
 	  .err = -ECONNABORTED, .contacts = 1 },
 	{ "failed", NEWEST, { .action = SIM_REFUSE, .status = 2 },
@@ -140,8 +140,8 @@ static const struct contact_case {
 	{ "unknown state", NEWEST, { .action = SIM_REFUSE, .status = 0xff },
 	  .err = -ECONNABORTED, .contacts = 1 },
 	{ "failed at a lower version", SIM_V(4, 1),
-	  { .action = SIM_REFUSE, .status = 2, .skip = 4 },
-	  .err = -ECONNABORTED, .contacts = 5 },
+	  { .action = SIM_REFUSE, .status = 2, .skip = 5 },
+	  .err = -ECONNABORTED, .contacts = 6 },
 	{ "never answers", NEWEST, { .action = SIM_IGNORE },
 	  .err = -ETIMEDOUT, .contacts = 1, .leaks = true },
 	{ "answer lost", NEWEST, { .action = SIM_DROP },
