@@ -47,7 +47,7 @@ static DEFINE_PER_CPU(struct synic_pages, synic_pages);
 static void (*crash_upcall)(void);
 static void (*kexec_upcall)(void);
 
-static int post_message(u32 connection_id, const void *payload, size_t len)
+static int post_typed(u32 connection_id, u32 type, const void *payload, size_t len)
 {
 	struct post_input *input;
 	unsigned long flags;
@@ -61,7 +61,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
 	input->connection_id = connection_id;
 	input->reserved = 0;
-	input->message_type = VMBUS_SYNIC_MESSAGE_TYPE;
+	input->message_type = type;
 	input->payload_size = len;
 	memcpy(input->payload, payload, len);
 	status = hv_do_hypercall(HVCALL_POST_MESSAGE, input, NULL);
@@ -81,6 +81,33 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		return -EIO;
 	}
 }
+
+static int post_message(u32 connection_id, const void *payload, size_t len)
+{
+	return post_typed(connection_id, VMBUS_SYNIC_MESSAGE_TYPE, payload, len);
+}
+
+#if VMBUS_NEWER_EXPORTS
+
+/**
+ * hv_post_message() - post a SynIC message of any type, once
+ * @connection_id: where to
+ * @message_type: its type
+ * @payload: its contents
+ * @payload_size: bytes, at most HV_MESSAGE_PAYLOAD_BYTE_COUNT
+ *
+ * For mshv_vtl.
+ *
+ * Context: any.
+ * Return: 0, or an errno as vmbus_host_ops.post_message().
+ */
+int hv_post_message(union hv_connection_id connection_id, enum hv_message_type message_type,
+		    void *payload, size_t payload_size)
+{
+	return post_typed(connection_id.asu32, message_type, payload, payload_size);
+}
+
+#endif
 
 static int signal_event(u64 connection_id)
 {

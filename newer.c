@@ -10,6 +10,28 @@
 
 #include "include/vmbus_private.h"
 
+static DEFINE_PER_CPU(struct hv_per_cpu_context, cpu_context);
+
+/* For mshv_vtl. */
+struct hv_context hv_context = {
+	.cpu_context = &cpu_context,
+};
+
+/**
+ * vmbus_synic_show() - a CPU's SynIC is up: show its pages in hv_context
+ * @cpu: the CPU
+ *
+ * Context: process, on that CPU.
+ */
+void vmbus_synic_show(unsigned int cpu)
+{
+	const struct vmbus_synic *synic = per_cpu_ptr(&vmbus_synic, cpu);
+	struct hv_per_cpu_context *context = per_cpu_ptr(&cpu_context, cpu);
+
+	context->hyp_synic_message_page = PTR_ALIGN_DOWN((void *)synic->message, PAGE_SIZE);
+	context->hyp_synic_event_page = PTR_ALIGN_DOWN((void *)synic->events, PAGE_SIZE);
+}
+
 /**
  * hv_vmbus_exists() - is there a bus?
  *

@@ -34,7 +34,11 @@ static bool started;
 
 static int cpu_up_callback(unsigned int cpu)
 {
-	return vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+	int err = vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+
+	if (!err)
+		vmbus_synic_show(cpu);
+	return err;
 }
 
 static int cpu_down_callback(unsigned int cpu)

@@ -35,6 +35,11 @@
 #include <asm/sync_bitops.h>
 #include VMBUS_TLFS_H
 #include <linux/atomic.h>
+#if VMBUS_NEWER_EXPORTS
+#include <linux/smpboot.h>
+#include <linux/suspend.h>
+#include <linux/sysfb.h>
+#endif
 #include <linux/tracepoint.h>
 
 #include "../include/vmbus_connection.h"

@@ -483,6 +483,15 @@ extern struct bus_type vmbus_bus_type;
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
 void vmbus_stop(void);
 
+/* newer.c */
+#if VMBUS_NEWER_EXPORTS
+void vmbus_synic_show(unsigned int cpu);
+#else
+static inline void vmbus_synic_show(unsigned int cpu)
+{
+}
+#endif
+
 /* interrupt.c */
 void vmbus_isr(void);
 void vmbus_events_handle(unsigned int cpu);
