@@ -203,7 +203,7 @@ static int show_file(struct vmbus_chan *chan)
  */
 int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
-						    VMBUS_MAPPING *vma))
+						    struct VMBUS_MAPPING *vma))
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;

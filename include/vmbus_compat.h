@@ -135,11 +135,11 @@
 /* 7.3: drivers describe a mapping, which the core then makes; files of sysfs are const. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMBUS_MMAP_PREPARED	1
-#define VMBUS_MAPPING		struct vm_area_desc
+#define VMBUS_MAPPING		vm_area_desc
 #define VMBUS_BIN_ATTR_CONST	const
 #else
 #define VMBUS_MMAP_PREPARED	0
-#define VMBUS_MAPPING		struct vm_area_struct
+#define VMBUS_MAPPING		vm_area_struct
 #define VMBUS_BIN_ATTR_CONST
 #endif
 
@@ -154,11 +154,11 @@
 
 /* 7.3: KUnit says for which test parameters are, and asks whether to run suites or to list them. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-#define VMBUS_PARAM_ARGS	struct kunit *test, const void *prev, char *desc
+#define VMBUS_PARAM_TEST	struct kunit *test,
 #define VMBUS_PARAM_NEXT(generator, prev, desc)	generator(test, prev, desc)
 #define VMBUS_RUN_SUITES(suites, count)	__kunit_test_suites_init(suites, count, true)
 #else
-#define VMBUS_PARAM_ARGS	const void *prev, char *desc
+#define VMBUS_PARAM_TEST
 #define VMBUS_PARAM_NEXT(generator, prev, desc)	generator(prev, desc)
 #define VMBUS_RUN_SUITES(suites, count)	__kunit_test_suites_init(suites, count)
 #endif

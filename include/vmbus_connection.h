@@ -99,7 +99,7 @@ extern const struct vmbus_device vmbus_devs[];
 void vmbus_device_unregister(struct hv_device *device_obj);
 int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
-						    VMBUS_MAPPING *vma));
+						    struct VMBUS_MAPPING *vma));
 int hv_remove_ring_sysfs(struct vmbus_channel *channel);
 
 #if VMBUS_NEWER_EXPORTS

@@ -76,7 +76,7 @@ enum vmbus_chan_event {
  */
 struct vmbus_ring_file {
 	struct bin_attribute attr;
-	int (*mmap)(struct vmbus_channel *channel, VMBUS_MAPPING *vma);
+	int (*mmap)(struct vmbus_channel *channel, struct VMBUS_MAPPING *vma);
 	bool has_dir;
 	bool shown;
 };

@@ -171,7 +171,7 @@ static void requests_that_cannot_be_posted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), 0);
 }
 
-static const void *socket_versions_gen_params(VMBUS_PARAM_ARGS)
+static const void *socket_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev;
 

@@ -132,7 +132,7 @@ static void describe_answer(const struct answer_case *answer, char *desc)
 KUNIT_ARRAY_PARAM(answers, answers, describe_answer);
 
 /* All but the last, which has no status. */
-static const void *refusals_gen_params(VMBUS_PARAM_ARGS)
+static const void *refusals_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct answer_case *next = VMBUS_PARAM_NEXT(answers_gen_params, prev, desc);
 

@@ -151,7 +151,7 @@ static int go(void *unused)
 }
 
 /* The versions at which channels move. */
-static const void *moving_gen_params(VMBUS_PARAM_ARGS)
+static const void *moving_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev;
 
@@ -508,7 +508,7 @@ static void data_on_the_old_cpu(struct kunit *test)
 }
 
 /* Those of which nothing is left but the data. */
-static const void *lost_gen_params(VMBUS_PARAM_ARGS)
+static const void *lost_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct late *next = prev;
 

@@ -19,7 +19,7 @@ static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
 
-const void *sim_versions_gen_params(VMBUS_PARAM_ARGS)
+const void *sim_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev ? (const struct sim_version *)prev + 1 : sim_versions;
 
@@ -29,7 +29,7 @@ const void *sim_versions_gen_params(VMBUS_PARAM_ARGS)
 	return next;
 }
 
-const void *sim_old_versions_gen_params(VMBUS_PARAM_ARGS)
+const void *sim_old_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = VMBUS_PARAM_NEXT(sim_versions_gen_params, prev, desc);
 

@@ -67,7 +67,7 @@ static void notify(void *context)
 	atomic_inc(&uio.notified);
 }
 
-static int map_ring(struct vmbus_channel *ch, VMBUS_MAPPING *vma)
+static int map_ring(struct vmbus_channel *ch, struct VMBUS_MAPPING *vma)
 {
 	phys_addr_t ring = page_to_phys(ch->ringbuffer_page);
 	unsigned long size = (unsigned long)ch->ringbuffer_pagecount << PAGE_SHIFT;

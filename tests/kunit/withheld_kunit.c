@@ -125,7 +125,7 @@ static void withheld_name(const struct withheld *withheld, char *desc)
 KUNIT_ARRAY_PARAM(withheld, withheld, withheld_name);
 
 /* Those that the removal of a device waits for; a VSC sees to the others itself. */
-static const void *awaited_gen_params(VMBUS_PARAM_ARGS)
+static const void *awaited_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct withheld *next = prev;
 
