@@ -226,7 +226,8 @@ void sim_look_at_pages(void)
 			continue;
 		if (chan->legacy && host.send_flags && test_and_clear_bit(relid, host.send_flags))
 			sim_count_signal(relid);
-		if (chan->monitored &&
+		/* There are offers of ids that do not exist. */
+		if (chan->monitored && chan->monitor_id < SIM_MONITOR_IDS &&
 		    test_and_clear_bit(chan->monitor_id % 32, (unsigned long *)
 				       &host.monitor->group[chan->monitor_id / 32].pending)) {
 			host.triggers[relid]++;
