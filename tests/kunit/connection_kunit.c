@@ -15,6 +15,7 @@
 
 /* A deadline that tests let pass, and what the machine may add to it. */
 #define SHORT_MS	300
+#define LONG_MS		60000
 #define SLACK_MS	15000
 
 /* The version that the @nth INITIATE_CONTACT of this case asked for. */
@@ -173,8 +174,8 @@ static void start_fails(struct kunit *test)
 
 	/* The guest comes again without having been told that it is connected. */
 	sim_allow_no_unload();
-	vmbus_deadlines.version = contact->err == -ETIMEDOUT ? SHORT_MS : 60000;
-	vmbus_deadlines.post = contact->err == -ENOBUFS ? SHORT_MS : 60000;
+	vmbus_deadlines.version = contact->err == -ETIMEDOUT ? SHORT_MS : LONG_MS;
+	vmbus_deadlines.post = contact->err == -ENOBUFS ? SHORT_MS : LONG_MS;
 	rule.type = SIM_CONTACT;
 	sim_rule(&rule);
 	sim_short_version_response(contact->len);
@@ -190,6 +191,9 @@ static void start_fails(struct kunit *test)
 	sim_clear_rules();
 	sim_short_version_response(0);
 	sim_fail_posts(0, 0, 0);
+	/* From here on nothing may be late. */
+	vmbus_deadlines.version = LONG_MS;
+	vmbus_deadlines.post = LONG_MS;
 	starts_again(test, chan);
 }
 
