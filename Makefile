@@ -27,14 +27,19 @@ demo: | tools ## a guest on a real VMBus host with hv_balloon; disk and network 
 	tests/host/demo
 	tests/loop/demo
 
-test: ## everything that is tested, on all kernels; ends with one line of counts
+test: ## what is tested on each change; ends with one line of counts
 	tests/run
 
-check: | tools ## W=1, sparse and checkpatch on both kernels
+test-all: ## everything that is tested, on all kernels, as long as it takes; the same line
+	tests/run all
+
+check: kernels ## checkpatch, rules of the project, the tests' modules; and the next one
 	tests/check/run
 
-abi-check: | tools ## exports against those of the distributions' modules, symbol by symbol
+kernels: | tools ## for each of the distributions' kernels: W=1, sparse, exports symbol by symbol
 	tests/abi/check
+
+abi-check: kernels ## the same
 
 model: | tools ## all states of a model of the ring; again without each barrier, which must fail
 	tests/model/run
@@ -67,4 +72,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop and clean work with.'
 
-.PHONY: all modules loop headers tools demo test check abi-check model fuzz bench coverage clean help
+.PHONY: all modules loop headers tools demo test test-all check kernels abi-check model fuzz bench coverage clean help

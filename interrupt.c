@@ -10,6 +10,7 @@
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/irqflags.h>
 #include <linux/random.h>
 #include <linux/workqueue.h>
 #include <asm/mshyperv.h>
@@ -67,10 +68,13 @@ void vmbus_isr(void)
 
 	if (unlikely(!message))
 		return;
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
 		vmbus_thread_wake();
-	else
+	} else {
+		/* For lockdep: locks that sleep on PREEMPT_RT may be taken. */
+		lockdep_hardirq_threaded();
 		scan_events(synic->events);
+	}
 
 	type = READ_ONCE(message->header.message_type);
 	if (unlikely(type != HVMSG_NONE)) {

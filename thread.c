@@ -6,6 +6,9 @@
  *
  * Actions: the interrupt of a CPU wakes its thread; the thread.
  *
+ * Messages stay a work of their own there, too: an offer allocates memory, which
+ * may have to wait until a disk has written, whose completions come this way.
+ *
  * The threads are of policy SCHED_FIFO with the priority of interrupt threads,
  * which can be changed as any thread's. They stay on their CPU and are parked
  * while it is offline.

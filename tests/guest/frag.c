@@ -2,9 +2,10 @@
 /*
  * Fragments the memory of a test guest.
  *
- * Takes all free pages one at a time, down to a few, and gives back every
- * second page frame: what is free afterwards is not contiguous, and what lies
- * between cannot be moved. Page cache can still be reclaimed in larger blocks,
+ * Takes every free block of two pages and more, the largest first, and gives back
+ * every second page frame of it: what is free afterwards is not contiguous, and
+ * what lies between cannot be moved. Half of what was free stays so all the time,
+ * so others may be at work. Page cache can still be reclaimed in larger blocks,
  * so drop the caches first.
  *
  *   insmod vmbus_frag.ko                                 fragments
@@ -22,12 +23,9 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/nmi.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/vmstat.h>
-
-static unsigned int leave = 32;
-module_param(leave, uint, 0644);
-MODULE_PARM_DESC(leave, "pages to leave free while taking (default 32)");
 
 static unsigned long held;
 module_param(held, ulong, 0444);
@@ -36,29 +34,29 @@ MODULE_PARM_DESC(held, "pages held now");
 /* Pages are chained by their own lru member, which is the owner's to use. */
 static LIST_HEAD(pages);
 
-/*
- * Never sleeps: memory is so short in here that whatever ran in between would
- * meet the OOM killer.
- */
+static void fragment_block(struct page *block, unsigned int order)
+{
+	unsigned int i;
+
+	split_page(block, order);
+	for (i = 0; i < 1U << order; i += 2) {
+		list_add(&block[i + 1].lru, &pages);
+		held++;
+		__free_page(&block[i]);
+	}
+}
+
+/* Asks for what is free now: neither reclaims nor compacts, nor wakes those who do. */
 static void fragment(void)
 {
-	struct page *page, *next;
+	struct page *block;
+	unsigned int order;
 
-	while (global_zone_page_state(NR_FREE_PAGES) > leave) {
-		page = alloc_page(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN);
-		if (!page)
-			break;
-		list_add(&page->lru, &pages);
-		held++;
-		if (held % 4096 == 0)
-			touch_nmi_watchdog();
-	}
-	list_for_each_entry_safe(page, next, &pages, lru) {
-		if (page_to_pfn(page) & 1)
-			continue;
-		list_del(&page->lru);
-		__free_page(page);
-		held--;
+	for (order = get_order(SZ_4M); order; order--) {
+		while ((block = alloc_pages(__GFP_NOWARN, order))) {
+			fragment_block(block, order);
+			cond_resched();
+		}
 	}
 }
 

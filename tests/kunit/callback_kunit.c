@@ -38,7 +38,7 @@ static bool context_fits(struct vmbus_channel *ch)
 
 	switch (ch->callback_mode) {
 	case HV_CALL_ISR:
-		return in_hardirq() && !masked;
+		return guest_in_interrupt() && !masked;
 	case HV_CALL_DIRECT:
 		return in_serving_softirq() && !masked;
 	case HV_CALL_BATCHED:

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
 #include "guest.h"
 
 struct guest_moved guest_moved;
@@ -70,6 +74,13 @@ bool guest_echoes(struct guest_chan *guest)
 	return !guest_send(guest, &sent, sizeof(sent), sent) &&
 	       sim_wait(atomic_read(&guest->received) > before) &&
 	       guest->last_id == sent && !memcmp(guest->last, &sent, sizeof(sent));
+}
+
+bool guest_in_interrupt(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return in_hardirq();
+	return in_task() && !strncmp(current->comm, "vmbus_irq/", strlen("vmbus_irq/"));
 }
 
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id)

@@ -50,6 +50,8 @@ int guest_try_open(void *guest);
 int guest_close(void *guest);
 /* Sends a packet to an echo and waits until it comes back. */
 bool guest_echoes(struct guest_chan *guest);
+/* Where interrupts of channels are handled: in the interrupt, or in their thread on PREEMPT_RT. */
+bool guest_in_interrupt(void);
 /* One inband packet; the errno. */
 int guest_send(struct guest_chan *guest, const void *payload, u32 len, u64 id);
 

@@ -290,7 +290,7 @@ static void send_in_interrupt(void *context)
 {
 	struct guest_chan *guest = context;
 
-	if (atomic_inc_return(&guest->callbacks) == 1 && in_hardirq())
+	if (atomic_inc_return(&guest->callbacks) == 1 && guest_in_interrupt())
 		guest_send(guest, "1234567", 8, 7);
 }
 

@@ -62,7 +62,7 @@ static struct uio {
 
 static void notify(void *context)
 {
-	if (!in_hardirq())
+	if (!guest_in_interrupt())
 		atomic_inc(&uio.soft);
 	atomic_inc(&uio.notified);
 }

@@ -263,6 +263,24 @@ static int channels_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(channels);
 
+static int rings_show(struct seq_file *file, void *unused)
+{
+	const struct sim_chan *chan;
+	u32 relid, pages, runs;
+
+	sim_lock();
+	for (relid = 1; relid < SIM_RELIDS; relid++) {
+		chan = sim_chan_locked(relid);
+		if (!chan || !chan->open)
+			continue;
+		runs = sim_gpadl_runs_locked(chan->ring_gpadl, &pages);
+		seq_printf(file, "%u %u %u\n", relid, pages, runs);
+	}
+	sim_unlock();
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(rings);
+
 void loop_devices_files(struct dentry *dir)
 {
 	debugfs_create_file("offer", 0200, dir, NULL, &offer_fops);
@@ -270,4 +288,5 @@ void loop_devices_files(struct dentry *dir)
 	debugfs_create_file("rescind", 0200, dir, NULL, &rescind_fops);
 	debugfs_create_file("poke", 0200, dir, NULL, &poke_fops);
 	debugfs_create_file("channels", 0400, dir, NULL, &channels_fops);
+	debugfs_create_file("rings", 0400, dir, NULL, &rings_fops);
 }

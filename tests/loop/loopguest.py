@@ -50,6 +50,8 @@ def boot(name, needed, where):
     kernel = Kernel.get(name)
     out = kernel.build_dir("loop")
     modules = kernel.built_modules(out, "tests/loop")
+    fragments = [path for path in kernel.built_modules(kernel.build_dir("stock"), "tests/guest", stock=True)
+                 if path.name == "vmbus_frag.ko"]
     vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
     files = (*programs(out / "programs"), *tools(needed - {FIO}), *((name, TOP / "tests/loop" / name) for name in SHELL))
     if FIO in needed:
@@ -61,7 +63,7 @@ def boot(name, needed, where):
         file.truncate(IMAGE_MEGABYTES << 20)
     early.write_text("".join(f"{name}\n" for name in kernel.load_order(DISK_MODULES)))
     files = (*files, ("m/disk", early))
-    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
+    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *fragments, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
                  qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"), files=files)
     for left in reversed(range(BOOT_TRIES)):
         try:

@@ -154,6 +154,35 @@ def storm_silence(loop):
     end(loop, lost=20 * seconds + 20)
 
 
+def pieces(loop, name):
+    """relid -> (pages, pieces of memory) of the rings of this NIC or controller, as the host has them."""
+    rows = {int(relid): (int(pages), int(runs))
+            for relid, pages, runs in map(str.split, loop.sh(f"cat {LOOP}/rings").splitlines())}
+    return {relid: rows[relid] for relid, row in loop.channels().items() if row[1] == name and row[3] == "open"}
+
+
+@case
+def storm_fragments(loop):
+    """Memory is in pieces: disk and network go on, and with channels that are opened anew in such memory."""
+    nics = [guest(loop, f"nic {at}") for at in (0, 1)]
+    disk = guest(loop, "controller")
+    loop.sh("sync; echo 3 >/proc/sys/vm/drop_caches; insmod /m/vmbus_frag.ko", 120)
+    start(loop)
+    more_passes(loop)
+    # Each closes all channels of a NIC and opens as many as it says.
+    guest(loop, "do_channels 0 2; do_channels 1 3")
+    more_passes(loop)
+    # What was sent to a NIC without channels is lost.
+    end(loop, lost=200)
+    guest(loop, "disk_work; do_unbind_disk; disk_rest; check")
+    for name in (*nics, disk):
+        rings = pieces(loop, name)
+        loop.notes.append(f"pages and pieces of rings: {list(rings.values())}")
+        # One may get what it has just given back.
+        assert len(rings) == CPUS and sum(runs > pages // 4 for pages, runs in rings.values()) >= CPUS - 1, rings
+    loop.sh("rmmod vmbus_frag", 120)
+
+
 def new_file(loop):
     """Its checksum."""
     return loop.sh("dd if=/dev/urandom of=/mnt/file bs=64k count=80 2>/dev/null; sync; md5sum </mnt/file")

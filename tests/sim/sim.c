@@ -244,6 +244,17 @@ u64 sim_gpadl_pfn(u32 handle, u32 index)
 	return pfn;
 }
 
+u32 sim_gpadl_runs_locked(u32 handle, u32 *pages)
+{
+	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
+	u32 i, runs = 0;
+
+	*pages = gpadl ? gpadl->known : 0;
+	for (i = 0; i < *pages; i++)
+		runs += !i || gpadl->pfns[i] != gpadl->pfns[i - 1] + 1;
+	return runs;
+}
+
 void sim_short_version_response(u32 len)
 {
 	host.version_len = len;

@@ -363,6 +363,8 @@ u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
 unsigned int sim_gpadls(void);		/* that exist now */
 u32 sim_gpadl_pages(u32 handle);	/* 0 if it does not exist */
 u64 sim_gpadl_pfn(u32 handle, u32 index);	/* likewise */
+/* Its pages, and of how many pieces of contiguous memory they are. */
+u32 sim_gpadl_runs_locked(u32 handle, u32 *pages);
 /*
  * The pages of a complete GPADL of this channel, for its VSP; NULL if the guest
  * has no such one. As long as they are mapped it may not take them back. After

@@ -4,7 +4,9 @@
  * each processor, interrupts, posts and signals of the guest, visible pages.
  *
  * machine.lock protects all of it; it nests in everything and nothing nests in
- * it. The host's thread takes posts and signals out one after the other.
+ * it. As a hypervisor's it never sleeps, not on PREEMPT_RT either, so what is
+ * under it frees nothing. The host's thread takes posts and signals out one after
+ * the other, and frees messages that were delivered.
  */
 #include <linux/cpu.h>
 #include <linux/io.h>
@@ -47,7 +49,7 @@ struct vp {
 };
 
 static struct {
-	spinlock_t lock;	/* everything here */
+	raw_spinlock_t lock;	/* everything here */
 	const struct vmbus_host_upcalls *upcalls;
 	struct task_struct *thread;
 	wait_queue_head_t wake;
@@ -71,6 +73,7 @@ static struct {
 		unsigned int left;
 		bool forever;
 	} fail;
+	struct list_head delivered;	/* messages, to be freed */
 	struct sim_post inbox[INBOX];
 	unsigned int first, used;
 	unsigned long *signalled;	/* relids */
@@ -96,9 +99,9 @@ u32 sim_random(u32 below)
 	unsigned long flags;
 	u32 value;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	value = prandom_u32_state(&machine.random) % below;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return value;
 }
 
@@ -136,15 +139,35 @@ static void deliver(struct vp *vp)
 	if (!vp->up || machine.silent || vp->slot->type != SYNIC_FREE || list_empty(&vp->queue))
 		return;
 	msg = list_first_entry(&vp->queue, struct sim_message, node);
-	list_del(&msg->node);
+	list_move_tail(&msg->node, &machine.delivered);
 	memcpy(vp->slot->payload, msg->payload, sizeof(msg->payload));
 	vp->slot->size = msg->size;
 	vp->slot->flags = !list_empty(&vp->queue);
 	/* The type says that the rest is there. */
 	smp_wmb();
 	WRITE_ONCE(vp->slot->type, msg->synic_type);
-	kfree(msg);
 	interrupt(vp);
+}
+
+static void free_messages(struct list_head *list)
+{
+	struct sim_message *msg, *next;
+
+	list_for_each_entry_safe(msg, next, list, node) {
+		list_del(&msg->node);
+		kfree(msg);
+	}
+}
+
+static void free_delivered(void)
+{
+	unsigned long flags;
+	LIST_HEAD(list);
+
+	raw_spin_lock_irqsave(&machine.lock, flags);
+	list_splice_init(&machine.delivered, &list);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
+	free_messages(&list);
 }
 
 /* Takes over @msg. */
@@ -153,20 +176,20 @@ void sim_transmit(unsigned int cpu, struct sim_message *msg)
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	list_add_tail(&msg->node, &vp->queue);
 	deliver(vp);
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_count_sent(u32 type)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (type < SIM_NR_TYPES)
 		machine.sent[type]++;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 unsigned int sim_sent(u32 type)
@@ -209,12 +232,12 @@ void sim_event(unsigned int cpu, u32 relid)
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (machine.lost.relid != relid || !machine.lost.flags_too)
 		set_bit(relid, vp->events);
 	if (machine.lost.relid != relid)
 		interrupt(vp);
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 bool sim_vp_up(u32 vp, unsigned int *cpu)
@@ -230,13 +253,13 @@ bool sim_all_fetched(void)
 	bool fetched = true;
 	unsigned int cpu;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	for_each_possible_cpu(cpu) {
 		struct vp *vp = per_cpu_ptr(&vps, cpu);
 
 		fetched &= !vp->up || (list_empty(&vp->queue) && vp->slot->type == SYNIC_FREE);
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return fetched;
 }
 
@@ -246,7 +269,7 @@ unsigned int sim_queued(void)
 	unsigned int cpu, count = 0;
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	for_each_possible_cpu(cpu) {
 		struct vp *vp = per_cpu_ptr(&vps, cpu);
 
@@ -254,7 +277,7 @@ unsigned int sim_queued(void)
 			count++;
 		count += vp->slot->type != SYNIC_FREE;
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return count;
 }
 
@@ -302,10 +325,10 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 		return vp->up_error;
 	synic->message = (struct hv_message *)vp->slot;
 	synic->events = vp->events;
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	vp->up = true;
 	resume_vp(vp);
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return 0;
 }
 
@@ -316,9 +339,9 @@ static void synic_down(unsigned int cpu)
 
 	if (cpu != smp_processor_id())
 		sim_violation("CPU %u goes down on CPU %u", cpu, smp_processor_id());
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	vp->up = false;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 static void synic_suspend(unsigned int cpu)
@@ -367,7 +390,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	}
 	if (machine.deaf)
 		return 0;
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	err = post_fault(connection_id, header->type);
 	if (!err) {
 		post = &machine.inbox[(machine.first + machine.used++) % INBOX];
@@ -376,7 +399,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		memset(post->payload, 0, sizeof(post->payload));
 		memcpy(post->payload, payload, len);
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	if (!err)
 		wake_up(&machine.wake);
 	return err;
@@ -454,12 +477,12 @@ static void message_done(struct hv_message *message, u32 type)
 			if (per_cpu(vps, cpu).slot == slot)
 				vp = per_cpu_ptr(&vps, cpu);
 	}
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (slot->type != type || type == SYNIC_FREE)
 		sim_violation("end of message type 0x%x, the slot has 0x%x", type, slot->type);
 	slot->type = SYNIC_FREE;
 	deliver(vp);
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 static void timer_expired(struct hv_message *message)
@@ -479,7 +502,7 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 	int err = 0;
 
 	might_sleep();
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (machine.fail_visible.after && machine.fail_visible.visible == visible &&
 	    !--machine.fail_visible.after)
 		err = -EIO;
@@ -491,7 +514,7 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 		assign_bit(pfn, machine.visible, visible);
 		machine.nr_visible += visible ? 1 : -1;
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return err;
 }
 
@@ -523,14 +546,14 @@ bool sim_next_post(struct sim_post *post)
 	unsigned long flags;
 	bool found;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	found = machine.used;
 	if (found) {
 		*post = machine.inbox[machine.first];
 		machine.first = (machine.first + 1) % INBOX;
 		machine.used--;
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return found;
 }
 
@@ -566,13 +589,13 @@ static bool stay_silent(void)
 	unsigned long flags;
 	unsigned int cpu;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (machine.silent && !time_before(jiffies, machine.silent_end)) {
 		machine.silent = false;
 		for_each_possible_cpu(cpu)
 			resume_vp(per_cpu_ptr(&vps, cpu));
 	}
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return machine.silent;
 }
 
@@ -591,6 +614,7 @@ static int host_thread(void *unused)
 		wait_event_interruptible_timeout(machine.wake, work_waits(),
 						 sim_answers_wait() || sim_looks_at_pages() ?
 						 1 : HZ / 10);
+		free_delivered();
 		if (stay_silent()) {
 			schedule_timeout_interruptible(1);
 			continue;
@@ -626,12 +650,12 @@ void sim_fail_posts(u32 type, int err, unsigned int times)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	machine.fail.type = type;
 	machine.fail.err = err;
 	machine.fail.left = times;
 	machine.fail.forever = !times;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_no_contact_port(bool missing)
@@ -653,10 +677,10 @@ void sim_silent(u32 ms)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	machine.silent_end = jiffies + msecs_to_jiffies(ms);
 	machine.silent |= ms;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_mute(bool mute)
@@ -668,10 +692,10 @@ void sim_lose_interrupts(u32 relid, bool flags_too)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&machine.lock, flags);
+	raw_spin_lock_irqsave(&machine.lock, flags);
 	machine.lost.relid = relid;
 	machine.lost.flags_too = flags_too;
-	spin_unlock_irqrestore(&machine.lock, flags);
+	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
 void sim_fail_synic_up(unsigned int cpu, int err)
@@ -748,10 +772,7 @@ static void vp_init(struct vp *vp, unsigned int cpu)
 
 static void vp_exit(struct vp *vp)
 {
-	struct sim_message *msg, *next;
-
-	list_for_each_entry_safe(msg, next, &vp->queue, node)
-		kfree(msg);
+	free_messages(&vp->queue);
 	free_page((unsigned long)vp->slot);
 	free_page((unsigned long)vp->events);
 }
@@ -761,7 +782,8 @@ void sim_machine_init(u64 seed)
 	unsigned int cpu;
 
 	memset(&machine, 0, sizeof(machine));
-	spin_lock_init(&machine.lock);
+	raw_spin_lock_init(&machine.lock);
+	INIT_LIST_HEAD(&machine.delivered);
 	init_waitqueue_head(&machine.wake);
 	prandom_seed_state(&machine.random, seed);
 	machine.busy_percent = 25;
@@ -776,6 +798,7 @@ void sim_machine_exit(void)
 	unsigned int cpu;
 
 	kthread_stop(machine.thread);
+	free_delivered();
 	for_each_possible_cpu(cpu)
 		vp_exit(per_cpu_ptr(&vps, cpu));
 	bitmap_free(machine.signalled);

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import pace
+
 
 class Lost(Exception):
     """The guest went away, or says nothing any more, in the middle of something."""
@@ -53,7 +55,7 @@ class Stream:
             if not self.alive():
                 raise Lost("the machine has ended")
             if left <= 0:
-                raise Lost("no answer in time")
+                raise Lost(f"no answer in time{pace.said()}")
 
     def line(self, timeout: float) -> str:
         """The next line, without its end."""
@@ -94,7 +96,7 @@ class Agent:
 
     def wait_line(self, text: str, timeout: float) -> str:
         """Wait for a line of a guest's init that has this text; return it."""
-        deadline = time.monotonic() + timeout
+        deadline = pace.deadline(timeout)
         try:
             while True:
                 # Firmware and boot loaders may have written before.
@@ -123,7 +125,7 @@ class Agent:
 
     def answer(self, number: int, timeout: float) -> tuple[int, str]:
         """Wait for the end of the command that post() gave this number; return exit status and output."""
-        deadline = time.monotonic() + timeout
+        deadline = pace.deadline(timeout)
         while True:
             words = self._stream.line(deadline - time.monotonic()).split()
             if len(words) == 4 and words[0] == str(number):
@@ -148,7 +150,7 @@ class Monitor:
         self.events: list[dict] = []
 
     def _reply(self, timeout: float) -> object:
-        deadline = time.monotonic() + timeout
+        deadline = pace.deadline(timeout)
         while True:
             message = json.loads(self._stream.line(deadline - time.monotonic()))
             if "event" in message:

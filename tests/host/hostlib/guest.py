@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import pace
 from .agent import Agent, BootLost, Lost, Monitor, Stream
 from .images import l2_image
 from .kernel import Kernel, module_name
@@ -170,13 +171,13 @@ class Guest:
 
     def wait_for(self, condition, timeout: float, what: str):
         """Poll a condition until it holds; return its value."""
-        deadline = time.monotonic() + timeout
+        deadline = pace.deadline(timeout)
         while True:
             value = condition()
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise AssertionError(what)
+                raise AssertionError(what + pace.said())
             if not self.alive():
                 raise Lost("the guest has ended")
             time.sleep(0.3)
@@ -316,7 +317,10 @@ def boot_plain(setup: Setup, driver: Path | None, run: Path) -> Guest:
     stream = Stream(ours)
     guest = Guest(setup, kernel, driver, run, Agent(stream), None, process=process, order=order)
     stream.alive = guest.alive
-    return _ready(guest)
+    started = time.monotonic()
+    _ready(guest)
+    pace.booted("checking" if setup.kernel.startswith("debug") else "plain", time.monotonic() - started)
+    return guest
 
 
 def _ready(guest: Guest) -> Guest:

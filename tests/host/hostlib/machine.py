@@ -9,12 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from . import pace
 from .agent import BootLost, Lost, Stream
 from .images import l1_image
 from .kernel import Kernel
 
 QEMU = "qemu-system-x86_64"
-L1_BOOT_TIMEOUT = 120
+L1_BOOT_TIMEOUT = 300
 PORTS = ("control", "agent", "monitor")
 # What costs an emulated boot time and shows nothing: a console line alone is some 40 ms in a nested guest.
 QUIET = "quiet mitigations=off cryptomgr.notests no_timer_check random.trust_cpu=on audit=0 apparmor=0"
@@ -101,12 +102,15 @@ class Machine:
         self.process = spawn(argv, self.dir / "l0.log", [sock.fileno() for sock in theirs])
         for sock in theirs:
             sock.close()
+        started = time.monotonic()
         try:
             while self.streams["control"].line(L1_BOOT_TIMEOUT) != "l1 ready":
                 pass
         except Lost as lost:
             self.stop()
             raise BootLost(f"L1: {lost}") from lost
+        if not self.icount:
+            pace.booted("L1", time.monotonic() - started)
 
     def new_run(self) -> Path:
         """A directory for the next L2, which L1 sees as /dev/run/NAME."""
@@ -135,7 +139,7 @@ class Machine:
 
     def ended(self, run: Path, timeout: float = 0) -> int | None:
         """The exit status of an L2's QEMU; None while it runs."""
-        deadline = time.monotonic() + timeout
+        deadline = pace.deadline(timeout)
         while self.alive() and run.name not in self._ended:
             self._read_ends(min(1.0, timeout))
             if time.monotonic() >= deadline:
