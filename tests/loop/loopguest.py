@@ -73,8 +73,8 @@ def tools(names):
 def python(program, out):
     """A Python program as /t/NAME, and of Python what it takes to run it."""
     out.mkdir(parents=True, exist_ok=True)
-    said = subprocess.run([PYTHON, "-ISB", "-c", COMPILE, program, out], stdout=subprocess.PIPE, text=True, check=True).stdout
-    found = {file: pathlib.Path(source) for file, source in (line.split("\t") for line in said.splitlines())}
+    listing = subprocess.run([PYTHON, "-ISB", "-c", COMPILE, program, out], stdout=subprocess.PIPE, text=True, check=True)
+    found = {file: pathlib.Path(source) for file, source in (line.split("\t") for line in listing.stdout.splitlines())}
     binaries = [PYTHON, *(source for source in found.values() if ".so" in source.suffixes)]
     needed = {str(library): library for binary in binaries for library in libraries(binary)}
     found |= needed | {str(PYTHON): PYTHON.resolve(), f"/t/{program.name}": program}
@@ -89,7 +89,8 @@ def boot(name, needed, where):
     fragments = [path for path in kernel.built_modules(kernel.build_dir("stock"), "tests/guest", stock=True)
                  if path.name == "vmbus_frag.ko"]
     vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
-    files = (*programs(out / "programs"), *tools(needed - {FIO, VMBUSSTAT}), *((name, TOP / "tests/loop" / name) for name in SHELL))
+    files = (*programs(out / "programs"), *tools(needed - {FIO, VMBUSSTAT}),
+             *((name, TOP / "tests/loop" / name) for name in SHELL))
     if VMBUSSTAT in needed:
         files += python(TOP / "tools/vmbusstat", out / "python")
     if FIO in needed:

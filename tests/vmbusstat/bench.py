@@ -65,16 +65,19 @@ class Tree:
         """One more device, made up: its relids begin with its number, its channels are open. Returns its GUID."""
         ident = f"{number:08x}-0000-0000-0000-000000000000"
         base = f"bus/vmbus/devices/{ident}"
-        for name, value in {"class_id": f"{{{class_id}}}", "id": number, "state": 3, "numa_node": 0, "out_read_bytes_avail": 0,
-                            "out_write_bytes_avail": 8192, "in_read_bytes_avail": 0}.items():
+        for name, value in {"class_id": f"{{{class_id}}}", "id": number, "state": 3, "numa_node": 0,
+                            "out_read_bytes_avail": 0, "out_write_bytes_avail": 8192}.items():
             self.write(f"{base}/{name}", str(value))
         if driver:
             self.link(f"{base}/driver", f"../../drivers/{driver}")
         for sub in range(channels):
+            path = self.path / base / f"channels/{number + sub}"
+            path.mkdir(parents=True)
             for name, value in {"cpu": sub % cpus, "subchannel_id": sub, "interrupts": 10 * (sub + 1), "events": sub + 1,
                                 "read_avail": 0, "write_avail": 8192, "out_full_first": 0, "out_full_total": 0,
                                 "intr_in_full": 0, "intr_out_empty": 0}.items():
-                self.write(f"{base}/channels/{number + sub}/{name}", str(value))
+                with open(path / name, "w", encoding="ascii") as file:
+                    file.write(f"{value}\n")
         return ident
 
     def machine(self, online="0-3", isolated=""):
@@ -102,12 +105,13 @@ class Bench:
         return Tree(path, name)
 
     def run(self, *arguments, status=0, planted=None, user=None, said=""):
-        """Run it, perhaps with faults, or as somebody who may not see the sources; returns stdout. Status and stderr have to be these."""
+        """Run it, perhaps with faults; returns stdout. Status and stderr have to be these. Another user has a copy of it."""
         command = [PYTHON, "-B", shutil.copy(TOOL, self.where) if user else TOOL] if planted is None else \
             [PYTHON, "-B", "-c", f"{PLANT}{planted}\nsys.exit(tool.main())"]
         done = subprocess.run([*map(str, (*command, *arguments))], capture_output=True, text=True, timeout=120, user=user,
                               env={**os.environ, "COLUMNS": "100", "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False)
-        assert done.returncode == status and "Traceback" not in done.stderr, f"status {done.returncode}: {done.stderr}{done.stdout}"
+        assert done.returncode == status and "Traceback" not in done.stderr, \
+            f"status {done.returncode}: {done.stderr}{done.stdout}"
         assert done.stderr == said if isinstance(said, str) else said.search(done.stderr), f"stderr: {done.stderr}"
         return done.stdout
 
@@ -118,4 +122,5 @@ class Bench:
         if self.update:
             path.write_text(text)
         wanted = path.read_text() if path.exists() else ""
-        assert text == wanted, "\n".join(difflib.unified_diff(wanted.splitlines(), text.splitlines(), name, "printed", "", "", 1))
+        difference = difflib.unified_diff(wanted.splitlines(), text.splitlines(), name, "printed", "", "", 1)
+        assert text == wanted, "\n".join(difference)

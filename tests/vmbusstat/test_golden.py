@@ -83,8 +83,8 @@ def both_drivers_look_alike(bench):
         shapes = []
         for driver in ("ours", "stock"):
             said = bench.run("--root", bench.tree(f"host-{kernel}-{driver}.1").path, "--json")
-            shapes.append([(device["id"], device["name"], device["driver"], channel["relid"], channel["cpu"], channel["state"],
-                            [name for name in channel if channel[name] is None])
+            shapes.append([(device["id"], device["name"], device["driver"], channel["relid"], channel["cpu"],
+                            channel["state"], [name for name in channel if channel[name] is None])
                            for device in json.loads(said)["devices"] for channel in device["channels"]])
         assert shapes[0] == shapes[1] and len(shapes[0]) == 1, shapes
 

@@ -41,7 +41,8 @@ def manual_has_all(bench):
     text = MANUAL.read_text()
     flags = {f"-{flag}" for flag in re.findall(r"(?:\bFl |, )(-?[a-z][a-z-]*)(?= |\n|$)", text)} | \
         {f"-{letter}" for letters in re.findall(r"\.Op Fl ([a-z]{2,})\n", text) for letter in letters}
-    described = {flag for line in re.findall(r"(?m)^\.It (Fl .*)$", text) for flag in re.findall(r"(?:Fl|,) (-?[a-z][a-z-]*)", line)}
+    described = {flag for line in re.findall(r"(?m)^\.It (Fl .*)$", text)
+                 for flag in re.findall(r"(?:Fl|,) (-?[a-z][a-z-]*)", line)}
     assert {f"-{flag}" for flag in described} == found, f"{described} {found}"
     assert found >= {flag for flag in flags if flag.startswith("--")}, flags - found
     columns = re.search(r"--sort COLUMN\s+sort by one of: ([a-z,\s]+?)\n\s+-r", bench.run("--help"))[1]

@@ -4,7 +4,6 @@ import os
 import random
 import re
 from collections import Counter
-from types import SimpleNamespace
 
 from bench import PLANT, case
 
@@ -30,22 +29,23 @@ def plans_are_even_and_short(_):
     chance = random.Random(1)
     for _ in range(3000):
         cpus = sorted(chance.sample(range(40), chance.randint(1, 12)))
-        channels = [SimpleNamespace(relid=relid, cpu=chance.choice([*cpus, 50])) for relid in range(chance.randint(1, 40))]
+        channels = [{"relid": relid, "cpu": chance.choice([*cpus, 50])} for relid in range(chance.randint(1, 40))]
         load = Counter(chance.choices(range(40), k=chance.randint(0, 30)))
         plan = space["tool"].plan(channels, cpus, load)
         got = Counter({cpu: 0 for cpu in cpus}) + Counter()
         got.update(plan.values())
         counts = [got[cpu] for cpu in cpus]
-        assert set(plan) == {channel.relid for channel in channels} and set(plan.values()) <= set(cpus), plan
+        assert set(plan) == {channel["relid"] for channel in channels} and set(plan.values()) <= set(cpus), plan
         assert max(counts) - min(counts) <= 1, plan
         each, more = divmod(len(channels), len(cpus))
-        has = sorted((sum(channel.cpu == cpu for channel in channels) for cpu in cpus), reverse=True)
+        has = sorted((sum(channel["cpu"] == cpu for channel in channels) for cpu in cpus), reverse=True)
         stay = sum(min(count, each + (place < more)) for place, count in enumerate(has))
-        assert sum(plan[channel.relid] == channel.cpu for channel in channels) == stay, plan
+        assert sum(plan[channel["relid"]] == channel["cpu"] for channel in channels) == stay, plan
         # Where there is a choice, nobody who got a channel has more of the others than who got none.
         if each == 0:
-            came = {cpu for relid, cpu in plan.items() if channels[relid].cpu != cpu}
-            assert not came or max(load[cpu] for cpu in came) <= min((load[cpu] for cpu in cpus if not got[cpu]), default=99), plan
+            came = {cpu for relid, cpu in plan.items() if channels[relid]["cpu"] != cpu}
+            empty = min((load[cpu] for cpu in cpus if not got[cpu]), default=99)
+            assert max((load[cpu] for cpu in came), default=0) <= empty, plan
 
 
 @case
@@ -82,7 +82,8 @@ def refusals(bench):
     """A channel that refuses is named, the others are moved; the status tells."""
     tree = bench.tree("loop-6.1.1")
     for fault, said in (("EBUSY", "refused: Device or resource busy"), ("EINVAL", "refused: Invalid argument"),
-                        ("EIO", "refused: Input/output error"), ("EPERM", "refused: Operation not permitted (only root may)")):
+                        ("EIO", "refused: Input/output error"),
+                        ("EPERM", "refused: Operation not permitted (only root may)")):
         one_cpu(tree, SCSI)
         planted = f"""
 write = tool.write
@@ -126,7 +127,8 @@ def needs_root(bench):
     for path in (bench.where, tree.path):
         path.chmod(0o755)
     user = NOBODY if os.geteuid() == 0 else None
-    table = bench.run("--root", tree.path, "--spread", SCSI, user=user, status=3, said="vmbusstat: 3 of 4 channels did not move\n")
+    table = bench.run("--root", tree.path, "--spread", SCSI, user=user, status=3,
+                      said="vmbusstat: 3 of 4 channels did not move\n")
     assert table.count("refused: Permission denied (only root may)") == 3, table
     assert set(cpus_of(tree, SCSI).values()) == {0}
     assert bench.run("--root", tree.path, user=user) == bench.run("--root", tree.path)
