@@ -272,12 +272,13 @@ static bool ring_size_valid(u32 size)
 static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, bool linear)
 {
 	int node = cpu_to_node(chan->ch.target_cpu);
-	u64 nr_pages = ((u64)send_size + recv_size) / PAGE_SIZE;
+	u32 tx_pages = send_size / PAGE_SIZE, rx_pages = recv_size / PAGE_SIZE;
+	u32 nr_pages = tx_pages + rx_pages;
 	struct page **pages;
 
 	lockdep_assert_held(vmbus_chan_open_mutex(chan));
 	if (!ring_size_valid(send_size) || !ring_size_valid(recv_size) ||
-	    nr_pages > VMBUS_GPADL_MAX_PAGES)
+	    vmbus_ring_hv_pages(tx_pages) + vmbus_ring_hv_pages(rx_pages) > VMBUS_GPADL_MAX_PAGES)
 		return -EINVAL;
 	if (chan->ring_pages)
 		return -EBUSY;
@@ -288,10 +289,10 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 
 	chan->ring_pages = pages;
 	chan->nr_ring_pages = nr_pages;
-	chan->tx_pages = send_size / PAGE_SIZE;
+	chan->tx_pages = tx_pages;
 	chan->ch.ringbuffer_page = linear ? pages[0] : NULL;
 	chan->ch.ringbuffer_pagecount = nr_pages;
-	chan->ch.ringbuffer_send_offset = chan->tx_pages;
+	chan->ch.ringbuffer_send_offset = tx_pages;
 	/* Whoever maps it does so by the channel's directory, and goes with that. */
 	if (linear && chan->ch.primary_channel)
 		vmbus_ring_hold(chan, pages[0], nr_pages);
@@ -360,8 +361,7 @@ static int request_open(struct vmbus_chan *chan, const void *userdata, u32 userd
 		.openid = atomic_inc_return(&next_openid),
 		.ringbuffer_gpadlhandle = chan->ch.ringbuffer_gpadlhandle.gpadl_handle,
 		.target_vp = vmbus_host->vp_index(chan->ch.target_cpu),
-		.downstream_ringbuffer_pageoffset =
-			chan->tx_pages * (PAGE_SIZE / HV_HYP_PAGE_SIZE),
+		.downstream_ringbuffer_pageoffset = vmbus_ring_hv_pages(chan->tx_pages),
 	};
 	struct vmbus_request req;
 	int err;
@@ -427,7 +427,7 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	if (err)
 		goto unmap_tx;
 
-	err = vmbus_gpadl_create_ring(chan, chan->ring_pages, chan->nr_ring_pages, &handle);
+	err = vmbus_gpadl_create_ring(chan, chan->ring_pages, chan->tx_pages, rx_pages, &handle);
 	ch->ringbuffer_gpadlhandle.gpadl_handle = handle;
 	if (err)
 		goto unshare;

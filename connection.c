@@ -48,6 +48,7 @@
  * is Windows Server 2008 R2 or older.
  */
 static const u32 versions[] = {
+	VMBUS_VERSION_6_0,
 	VERSION_WIN10_V5_3,
 	VERSION_WIN10_V5_2,
 	VERSION_WIN10_V5_1,
@@ -585,7 +586,8 @@ int vmbus_connect(u32 max_version)
 		pr_err("max_version %u.%u is below 2.4, the lowest version supported\n",
 		       VMBUS_VERSION_MAJOR(max_version), VMBUS_VERSION_MINOR(max_version));
 	else
-		pr_err("Unable to connect to host: %d\n", err);
+		pr_err("Unable to connect to host: %d; vmbus=intree on the kernel's command line boots with its own module, see install.rst\n",
+		       err);
 	/* A host that accepted, or may yet, has the addresses of these pages. */
 	if (err == -ETIMEDOUT || err == -EPROTO)
 		pr_err("leaking 3 pages that the host may still use\n");

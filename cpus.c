@@ -179,7 +179,7 @@ static int pass_fence(struct vmbus_chan *chan, struct page **fence)
 	u32 handle;
 	int err;
 
-	err = vmbus_gpadl_create_ring(chan, fence, 1, &handle);
+	err = vmbus_gpadl_create_ring(chan, fence, 1, 0, &handle);
 	if (vmbus_gpadl_teardown_ring(chan, handle))
 		vmbus_pages_park(chan, handle, fence, 1);
 	else

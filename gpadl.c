@@ -39,11 +39,26 @@ static DEFINE_SPINLOCK(parked_lock);
 static LIST_HEAD(parked_list);
 static atomic_t next_gpadl;
 
-static u64 page_array_pfn(const void *memory, u32 index)
-{
-	struct page * const *pages = memory;
+/* Two rings, one behind the other, in whole pages of the kernel's size. */
+struct ring_memory {
+	struct page **pages;
+	u32 tx_pages;
+};
 
-	return page_to_hvpfn(pages[index]);
+/* Of a ring's header the host gets its first 4 KiB alone. */
+static u64 ring_pfn(const void *memory, u32 index)
+{
+	const struct ring_memory *rings = memory;
+	u32 tx = vmbus_ring_hv_pages(rings->tx_pages), first = 0;
+
+	if (index >= tx) {
+		index -= tx;
+		first = rings->tx_pages;
+	}
+	if (index)
+		index += NR_HV_HYP_PAGES_IN_PAGE - 1;
+	return page_to_hvpfn(rings->pages[first + index / NR_HV_HYP_PAGES_IN_PAGE]) +
+	       index % NR_HV_HYP_PAGES_IN_PAGE;
 }
 
 static u64 buffer_pfn(const void *memory, u32 index)
@@ -185,21 +200,26 @@ static int teardown(struct vmbus_chan *chan, u32 handle)
 /**
  * vmbus_gpadl_create_ring() - share a ring's pages with the host
  * @chan: the channel
- * @pages: the pages, already visible to the host
- * @nr_pages: 1 .. VMBUS_GPADL_MAX_PAGES
+ * @pages: the pages, already visible to the host, the outbound ring's first
+ * @tx_pages: those of the outbound ring
+ * @rx_pages: those of the inbound ring behind it, if there is one; vmbus_ring_hv_pages() of both
+ *	together at most VMBUS_GPADL_MAX_PAGES
  * @handle: filled; on error 0 if the host certainly has no part of the pages,
  *	otherwise to be given to vmbus_gpadl_teardown_ring()
  *
  * Context: process, sleeps up to vmbus_deadlines.request, and .post for each
  * message, of which there is one for 28 pages.
- * Return: 0; -EINVAL for a bad @nr_pages; -EDQUOT if the host refused; -ENODEV
+ * Return: 0; -EINVAL for too many pages; -EDQUOT if the host refused; -ENODEV
  * if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
  * -ESHUTDOWN without a connection.
  */
-int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
-			    u32 *handle)
+int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 tx_pages,
+			    u32 rx_pages, u32 *handle)
 {
-	return create(chan, pages, page_array_pfn, nr_pages, handle);
+	const struct ring_memory rings = { .pages = pages, .tx_pages = tx_pages };
+
+	return create(chan, &rings, ring_pfn,
+		      vmbus_ring_hv_pages(tx_pages) + vmbus_ring_hv_pages(rx_pages), handle);
 }
 
 /**
@@ -221,22 +241,15 @@ static int set_visible(void *addr, u32 nr_pages, bool visible)
 	return vmbus_host->set_visible(addr, nr_pages, visible);
 }
 
-/**
- * vmbus_establish_gpadl() - share a buffer with the host
- * @channel: the channel it is for
- * @kbuffer: page-aligned, from the direct map or vmalloc
- * @size: bytes, a multiple of the page size, at most VMBUS_GPADL_MAX_PAGES pages
- * @gpadl: filled. gpadl->decrypted stays true for as long as the host may use
- *	the buffer, also after a failure: then the buffer must not be freed.
- *
- * Context: process, sleeps up to vmbus_deadlines.request, twice if it fails,
- * and .post for each message, of which there is one for 28 pages.
- * Return: 0; -EINVAL for a bad address or size; -EDQUOT if the host refused;
- * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
- * -ESHUTDOWN without a connection; errors of changing visibility.
- */
-int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size,
-			  struct vmbus_gpadl *gpadl)
+/* Pages of the kernel's size, which have more in them than the host's where they are larger. */
+static u32 pages_of(const void *buffer, u32 size)
+{
+	return PFN_UP(offset_in_page(buffer) + size);
+}
+
+/* @shown: the caller has made the buffer visible, and hides it. */
+static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
+		     struct vmbus_gpadl *gpadl, bool shown)
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	u32 handle, nr_pages = size / HV_HYP_PAGE_SIZE;
@@ -250,25 +263,73 @@ int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size
 
 	gpadl->buffer = kbuffer;
 	gpadl->size = size;
-	gpadl->decrypted = true;
-	err = set_visible(kbuffer, PFN_UP(size), true);
-	if (err)
-		return err;
+	if (!shown) {
+		gpadl->decrypted = true;
+		err = set_visible(kbuffer, pages_of(kbuffer, size), true);
+		if (err)
+			return err;
+	}
 
 	err = create(chan, kbuffer, buffer_pfn, nr_pages, &handle);
 	if (!err) {
 		gpadl->gpadl_handle = handle;
 		return 0;
 	}
-	if (!(handle && teardown(chan, handle)) && !set_visible(kbuffer, PFN_UP(size), false))
+	if (handle && teardown(chan, handle))
+		gpadl->decrypted = true;
+	else if (!shown && !set_visible(kbuffer, pages_of(kbuffer, size), false))
 		gpadl->decrypted = false;
 	return err;
 }
 
 /**
+ * vmbus_establish_gpadl() - share a buffer with the host
+ * @channel: the channel it is for
+ * @kbuffer: from the direct map or vmalloc, aligned to the hypervisor's page
+ * @size: bytes, a multiple of that page's, at most VMBUS_GPADL_MAX_PAGES pages
+ * @gpadl: filled. gpadl->decrypted stays true for as long as the host may use
+ *	the buffer, also after a failure: then the buffer must not be freed.
+ *
+ * Context: process, sleeps up to vmbus_deadlines.request, twice if it fails,
+ * and .post for each message, of which there is one for 28 pages.
+ * Return: 0; -EINVAL for a bad address or size; -EDQUOT if the host refused;
+ * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
+ * -ESHUTDOWN without a connection; errors of changing visibility.
+ */
+int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size,
+			  struct vmbus_gpadl *gpadl)
+{
+	return establish(channel, kbuffer, size, gpadl, false);
+}
+
+#if VMBUS_NEWER_EXPORTS
+
+/**
+ * vmbus_establish_gpadl_caller_decrypted() - share a buffer that is visible
+ * @channel: the channel it is for
+ * @kbuffer: page-aligned, from the direct map or vmalloc; the caller has made it
+ *	visible to the host, and hides it when the GPADL is torn down
+ * @size: as for vmbus_establish_gpadl()
+ * @gpadl: filled. gpadl->decrypted is true only after an error after which the
+ *	host may still use the buffer: then it must not be freed.
+ *
+ * Context: as vmbus_establish_gpadl().
+ * Return: 0; -EINVAL for a bad address or size; -EDQUOT if the host refused;
+ * -ENODEV if the channel is rescinded; -ETIMEDOUT; -ENOBUFS, -EIO from posting;
+ * -ESHUTDOWN without a connection.
+ */
+int vmbus_establish_gpadl_caller_decrypted(struct vmbus_channel *channel, void *kbuffer,
+					   u32 size, struct vmbus_gpadl *gpadl)
+{
+	return establish(channel, kbuffer, size, gpadl, true);
+}
+
+#endif
+
+/**
  * vmbus_teardown_gpadl() - take a buffer back from the host
  * @channel: the channel it was shared for
- * @gpadl: from vmbus_establish_gpadl()
+ * @gpadl: from vmbus_establish_gpadl(), or with a buffer that the caller hides
  *
  * Context: process, sleeps up to vmbus_deadlines.request.
  * Return: 0; otherwise the host may still use the buffer, gpadl->decrypted is
@@ -282,8 +343,8 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 	if (!gpadl->gpadl_handle)
 		return 0;
 	err = teardown(to_vmbus_chan(channel), gpadl->gpadl_handle);
-	if (!err)
-		err = set_visible(gpadl->buffer, PFN_UP(gpadl->size), false);
+	if (!err && gpadl->decrypted)
+		err = set_visible(gpadl->buffer, pages_of(gpadl->buffer, gpadl->size), false);
 	gpadl->decrypted = err;
 	gpadl->gpadl_handle = 0;
 	return err;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages. It
- * implements the host seam (vmbus_host.h).
+ * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages, with
+ * x86.c or arm64.c for what differs there (vmbus_arch.h). It implements the host
+ * seam (vmbus_host.h).
  *
  * Actions: attach and detach at module load and unload; synic_up and synic_down
  * on each CPU as it comes and goes; synic_suspend and synic_resume around the
@@ -10,15 +11,13 @@
  * The SynIC pages of a CPU are allocated when it first comes up and stay until
  * detach, so that a crashed kernel can still look for the unload reply.
  */
-#include <linux/clocksource.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
-#include <clocksource/hyperv_timer.h>
-#include <asm/hypervisor.h>
 #include <asm/mshyperv.h>
 
+#include "include/vmbus_arch.h"
 #include "include/vmbus_host.h"
 #include "include/vmbus_slot.h"
 #include "include/vmbus_wire.h"
@@ -44,10 +43,11 @@ struct synic_pages {
 
 static DEFINE_PER_CPU(struct synic_pages, synic_pages);
 
+static void (*interrupt_upcall)(void);
 static void (*crash_upcall)(void);
 static void (*kexec_upcall)(void);
 
-static int post_message(u32 connection_id, const void *payload, size_t len)
+static int post_typed(u32 connection_id, u32 type, const void *payload, size_t len)
 {
 	struct post_input *input;
 	unsigned long flags;
@@ -61,7 +61,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
 	input->connection_id = connection_id;
 	input->reserved = 0;
-	input->message_type = VMBUS_SYNIC_MESSAGE_TYPE;
+	input->message_type = type;
 	input->payload_size = len;
 	memcpy(input->payload, payload, len);
 	status = hv_do_hypercall(HVCALL_POST_MESSAGE, input, NULL);
@@ -81,6 +81,33 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		return -EIO;
 	}
 }
+
+static int post_message(u32 connection_id, const void *payload, size_t len)
+{
+	return post_typed(connection_id, VMBUS_SYNIC_MESSAGE_TYPE, payload, len);
+}
+
+#if VMBUS_NEWER_EXPORTS
+
+/**
+ * hv_post_message() - post a SynIC message of any type, once
+ * @connection_id: where to
+ * @message_type: its type
+ * @payload: its contents
+ * @payload_size: bytes, at most HV_MESSAGE_PAYLOAD_BYTE_COUNT
+ *
+ * For mshv_vtl.
+ *
+ * Context: any.
+ * Return: 0, or an errno as vmbus_host_ops.post_message().
+ */
+int hv_post_message(union hv_connection_id connection_id, enum hv_message_type message_type,
+		    void *payload, size_t payload_size)
+{
+	return post_typed(connection_id.asu32, message_type, payload, payload_size);
+}
+
+#endif
 
 static int signal_event(u64 connection_id)
 {
@@ -108,26 +135,6 @@ static int alloc_pages_of(struct synic_pages *pages, int node)
 	return 0;
 }
 
-/* Synthetic timers interrupt by themselves and are no business of ours. */
-static bool timers_are_direct(void)
-{
-	return ms_hyperv.misc_features & HV_STIMER_DIRECT_MODE_AVAILABLE;
-}
-
-/*
- * Otherwise they send messages to our SINT, and have to be given up before the
- * SynIC is: the tick moves back to the local APIC timer. It cannot if that one
- * runs in every idle state (ARAT), because then the kernel makes it the tick
- * broadcast device as soon as it is free, and nothing takes it away from there.
- * A CPU that then has no other timer would never tick again. So where the local
- * APIC timer needs no help it goes on.
- */
-static bool timers_are_messages(void)
-{
-	return (ms_hyperv.features & HV_MSR_SYNTIMER_AVAILABLE) && !timers_are_direct() &&
-	       !boot_cpu_has(X86_FEATURE_ARAT);
-}
-
 static void synic_enable(const struct synic_pages *pages)
 {
 	union hv_synic_scontrol control;
@@ -146,10 +153,8 @@ static void synic_enable(const struct synic_pages *pages)
 	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
 
 	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
-	sint.vector = HYPERVISOR_CALLBACK_VECTOR;
 	sint.masked = 0;
-	/* The kernel's vector handler does the EOI where auto-EOI is dear. */
-	sint.auto_eoi = !(ms_hyperv.hints & HV_DEPRECATING_AEOI_RECOMMENDED);
+	vmbus_arch_sint_up(&sint);
 	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
 
 	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
@@ -168,9 +173,7 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 	synic->message = &pages->messages->sint_message[VMBUS_SINT];
 	synic->events = pages->events[VMBUS_SINT].flags;
 	synic_enable(pages);
-
-	if (timers_are_messages())
-		hv_stimer_legacy_init(cpu, VMBUS_SINT);
+	vmbus_arch_timers_up(cpu);
 	return 0;
 }
 
@@ -198,12 +201,13 @@ static void synic_disable(void)
 	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
 	control.enable = 0;
 	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+
+	vmbus_arch_sint_down();
 }
 
 static void synic_down(unsigned int cpu)
 {
-	if (timers_are_messages())
-		hv_stimer_legacy_cleanup(cpu);
+	vmbus_arch_timers_down(cpu);
 	synic_disable();
 }
 
@@ -224,12 +228,6 @@ static void message_done(struct hv_message *message, u32 type)
 		hv_set_msr(HV_MSR_EOM, 0);
 }
 
-static void timer_expired(struct hv_message *message)
-{
-	hv_stimer0_isr();
-	message_done(message, HVMSG_TIMER_EXPIRED);
-}
-
 static u32 vp_index(unsigned int cpu)
 {
 	return hv_cpu_number_to_vp_number(cpu);
@@ -246,48 +244,41 @@ static void on_kexec(void)
 {
 	/* A timer's message may come as long as there is a SynIC to take it. */
 	kexec_upcall();
-	/* Those that are messages went with their SynICs. */
-	if (timers_are_direct())
-		hv_stimer_global_cleanup();
+	vmbus_arch_timers_kexec();
 }
 
 static void on_crash(struct pt_regs *regs)
 {
 	crash_upcall();
-	/*
-	 * The other CPUs' timers died with them: they are stopped in the NMI. To
-	 * unbind a timer takes a mutex, so one with messages is just switched off.
-	 */
-	if (timers_are_direct()) {
-		hv_stimer_cleanup(raw_smp_processor_id());
-	} else if (timers_are_messages()) {
-		hv_set_msr(HV_MSR_STIMER0_COUNT, 0);
-		hv_set_msr(HV_MSR_STIMER0_CONFIG, 0);
-	}
+	vmbus_arch_timers_crash();
 	synic_disable();
 }
 
 static int attach(const struct vmbus_host_upcalls *upcalls)
 {
-	if (!hypervisor_is_type(X86_HYPER_MS_HYPERV) || !hv_is_hyperv_initialized() ||
-	    !(ms_hyperv.features & HV_MSR_SYNIC_AVAILABLE)) {
+	if (!vmbus_arch_found() || !(ms_hyperv.features & HV_MSR_SYNIC_AVAILABLE)) {
 		pr_err("no Hyper-V with a synthetic interrupt controller here\n");
 		return -ENODEV;
 	}
 	/* A nested one is a guest of the host below it, and has its bus. */
-	if (hv_root_partition && !VMBUS_HV_NESTED)
+	if (VMBUS_HV_ROOT && !VMBUS_HV_NESTED)
 		return -EHOSTDOWN;
 	if (hv_is_isolation_supported()) {
 		pr_err("isolation VMs are not supported yet, use the in-tree module\n");
 		return -ENODEV;
 	}
 
+	interrupt_upcall = upcalls->interrupt;
 	kexec_upcall = upcalls->kexec;
 	crash_upcall = upcalls->crash;
-	hv_setup_vmbus_handler(upcalls->interrupt);
 	hv_setup_kexec_handler(on_kexec);
 	hv_setup_crash_handler(on_crash);
 	return 0;
+}
+
+static int listen(int irq)
+{
+	return vmbus_arch_listen(irq, interrupt_upcall);
 }
 
 static void detach(void)
@@ -296,7 +287,7 @@ static void detach(void)
 
 	hv_remove_crash_handler();
 	hv_remove_kexec_handler();
-	hv_remove_vmbus_handler();
+	vmbus_arch_deafen();
 	/* An interrupt that came just before its SynIC went down is over now. */
 	synchronize_rcu();
 	for_each_possible_cpu(cpu) {
@@ -312,6 +303,7 @@ static void detach(void)
 const struct vmbus_host_ops vmbus_hyperv_host = {
 	.name = "Hyper-V",
 	.attach = attach,
+	.listen = listen,
 	.detach = detach,
 	.synic_up = synic_up,
 	.synic_down = synic_down,
@@ -320,7 +312,7 @@ const struct vmbus_host_ops vmbus_hyperv_host = {
 	.post_message = post_message,
 	.signal_event = signal_event,
 	.message_done = message_done,
-	.timer_expired = timer_expired,
+	.timer_expired = vmbus_arch_timer_expired,
 	.vp_index = vp_index,
 	.set_visible = set_visible,
 };

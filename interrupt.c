@@ -15,6 +15,7 @@
 #include <linux/workqueue.h>
 #include <asm/mshyperv.h>
 
+#include "include/vmbus_arch.h"
 #include "include/vmbus_private.h"
 
 #undef pr_fmt
@@ -84,7 +85,8 @@ void vmbus_isr(void)
 			queue_work_on(smp_processor_id(), message_wq,
 				      &this_cpu_ptr(&message_work)->work);
 	}
-	add_interrupt_randomness(HYPERVISOR_CALLBACK_VECTOR);
+	if (VMBUS_GIVES_RANDOMNESS)
+		add_interrupt_randomness(VMBUS_ARCH_IRQ);
 }
 
 /**

@@ -8,7 +8,7 @@
 
 #include "include/vmbus_private.h"
 
-static uint max_version = VERSION_WIN10_V5_3;
+static uint max_version = VMBUS_DEFAULT_VERSION;
 module_param(max_version, uint, 0444);
 MODULE_PARM_DESC(max_version,
 		 "Highest VMBus protocol version to negotiate, (major << 16) | minor");

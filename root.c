@@ -2,7 +2,8 @@
 /*
  * The root: the device in ACPI, or in the device tree where there is no ACPI,
  * that says that there is a VMBus; parent of all devices on it. What firmware
- * says of address space for them is read here and given to mmio.c.
+ * says of address space for them is read here and given to mmio.c, and of the
+ * host's interrupt, where there is no vector for it, for the host seam.
  *
  * It is bound the way the distribution's module of the same kernel does, since
  * device paths, and names that udev makes of them, depend on it.
@@ -13,8 +14,10 @@
 #include <linux/module.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
+#include <linux/of_irq.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
+#include <linux/property.h>
 #include <linux/screen_info.h>
 #include <linux/sysfb.h>
 
@@ -114,6 +117,28 @@ static void find_frame_buffer(void)
 		vmbus_mmio_set_fb(&said);
 }
 
+/* ---- the interrupt ---- */
+
+static acpi_status crs_interrupt(struct acpi_resource *res, void *context)
+{
+	struct resource irq;
+
+	if (res->type != ACPI_RESOURCE_TYPE_EXTENDED_IRQ)
+		return AE_OK;
+	if (acpi_dev_resource_interrupt(res, 0, &irq))
+		vmbus_bus.irq = irq.start;
+	else
+		pr_err("Unable to parse Hyper-V ACPI interrupt\n");
+	return AE_CTRL_TERMINATE;
+}
+
+/* The device's own; on x86 it is for another use, if it is there. */
+static void acpi_interrupt(acpi_handle handle)
+{
+	if (IS_ENABLED(CONFIG_ARM64))
+		acpi_walk_resources(handle, METHOD_NAME__CRS, crs_interrupt, NULL);
+}
+
 /* ---- the device ---- */
 
 /* All windows have been added. */
@@ -133,6 +158,7 @@ static void root_found(struct device *root)
 static int root_add(struct acpi_device *device)
 {
 	acpi_windows(device->handle);
+	acpi_interrupt(device->handle);
 	root_found(&device->dev);
 	return 0;
 }
@@ -187,10 +213,13 @@ static int root_probe(struct platform_device *pdev)
 {
 	struct acpi_device *companion = ACPI_COMPANION(&pdev->dev);
 
-	if (companion)
+	if (companion) {
 		acpi_windows(companion->handle);
-	else if (acpi_disabled)
+		acpi_interrupt(companion->handle);
+	} else if (acpi_disabled) {
 		of_windows(pdev->dev.of_node);
+		vmbus_bus.irq = max(of_irq_get(pdev->dev.of_node, 0), 0);
+	}
 	/* Devices stay where they were when the ACPI device was bound. */
 	root_found(companion ? &companion->dev : &pdev->dev);
 	return 0;
@@ -248,5 +277,6 @@ void vmbus_root_exit(void)
 {
 	unregister_root_driver();
 	vmbus_bus.root = NULL;
+	vmbus_bus.irq = 0;
 	vmbus_mmio_exit();
 }

@@ -123,8 +123,25 @@ static int map_pages(struct vmbus_chan *chan, struct vm_area_struct *vma)
 	return vm_map_pages(vma, chan->ring_pages, chan->nr_ring_pages);
 }
 
-static int ring_mmap(struct file *file, struct kobject *kobj, struct bin_attribute *attr,
-		     struct vm_area_struct *vma)
+/* The driver's function maps channel->ringbuffer_page, or says how to. */
+static int map_linear(struct vmbus_chan *chan, struct file *file, struct vm_area_struct *vma)
+{
+#if VMBUS_MMAP_PREPARED
+	struct vm_area_desc desc;
+	int err;
+
+	compat_set_desc_from_vma(&desc, file, vma);
+	err = chan->ring_file.mmap(&chan->ch, &desc);
+	/* The mapping is there already, so it cannot be hidden. */
+	desc.action.hide_from_rmap_until_complete = false;
+	return err ?: __compat_vma_mmap(&desc, vma);
+#else
+	return chan->ring_file.mmap(&chan->ch, vma);
+#endif
+}
+
+static int ring_mmap(struct file *file, struct kobject *kobj,
+		     VMBUS_BIN_ATTR_CONST struct bin_attribute *attr, struct vm_area_struct *vma)
 {
 	struct vmbus_chan *chan = container_of(attr, struct vmbus_chan, ring_file.attr);
 	int err = mutex_lock_killable(vmbus_chan_open_mutex(chan));
@@ -135,7 +152,7 @@ static int ring_mmap(struct file *file, struct kobject *kobj, struct bin_attribu
 	if (!chan->ring_pages)
 		err = -ENODEV;
 	else if (chan->ch.ringbuffer_page)
-		err = chan->ring_file.mmap(&chan->ch, vma);
+		err = map_linear(chan, file, vma);
 	else
 		err = map_pages(chan, vma);
 	mutex_unlock(vmbus_chan_open_mutex(chan));
@@ -186,7 +203,7 @@ static int show_file(struct vmbus_chan *chan)
  */
 int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
-						    struct vm_area_struct *vma))
+						    struct VMBUS_MAPPING *vma))
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;

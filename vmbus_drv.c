@@ -15,6 +15,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/module.h>
 #include <linux/panic_notifier.h>
+#include <linux/property.h>
 #include <linux/slab.h>
 #include <asm/mshyperv.h>
 
@@ -34,7 +35,11 @@ static bool started;
 
 static int cpu_up_callback(unsigned int cpu)
 {
-	return vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+	int err = vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+
+	if (!err)
+		vmbus_synic_show(cpu);
+	return err;
 }
 
 static int cpu_down_callback(unsigned int cpu)
@@ -290,9 +295,15 @@ static void on_kexec(void)
 	cpuhp_remove_state(online_state);
 }
 
+static void on_crash(void)
+{
+	if (!READ_ONCE(vmbus_conn.skip_unload))
+		vmbus_unload_crashed();
+}
+
 static int on_panic(struct notifier_block *nb, unsigned long event, void *data)
 {
-	vmbus_unload_crashed();
+	on_crash();
 	return NOTIFY_DONE;
 }
 
@@ -305,7 +316,7 @@ static struct notifier_block panic_notifier = {
 static const struct vmbus_host_upcalls upcalls = {
 	.interrupt = vmbus_isr,
 	.kexec = on_kexec,
-	.crash = vmbus_unload_crashed,
+	.crash = on_crash,
 };
 
 /* ---- start and stop ---- */
@@ -365,9 +376,10 @@ static void disconnect(void)
  *
  * Context: process, sleeps, up to the deadlines of the connection; once until
  * vmbus_stop().
- * Return: 0; -ENODEV if there is no such host or no VMBus in ACPI; -ENOMEM;
- * errors of vmbus_connect(), of vmbus_channels_request() and of the driver
- * core. After an error nothing is left behind but what was said to be leaked.
+ * Return: 0; -ENODEV if there is no such host, no VMBus in ACPI, or no
+ * interrupt for it where there has to be one; -ENOMEM; errors of
+ * vmbus_connect(), of vmbus_channels_request() and of the driver core. After
+ * an error nothing is left behind but what was said to be leaked.
  */
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 {
@@ -386,6 +398,10 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	err = vmbus_root_init();
 	if (err)
 		goto detach_host;
+	if (vmbus_host->listen)
+		err = vmbus_host->listen(vmbus_bus.irq);
+	if (err)
+		goto exit_root;
 	err = vmbus_interrupts_init();
 	if (err)
 		goto exit_root;

@@ -41,3 +41,8 @@ EXPORT_SYMBOL(vmbus_sendpacket_getid);
 EXPORT_SYMBOL_GPL(vmbus_sendpacket_mpb_desc);
 EXPORT_SYMBOL_GPL(vmbus_setevent);
 EXPORT_SYMBOL_GPL(vmbus_teardown_gpadl);
+#if VMBUS_NEWER_EXPORTS
+EXPORT_SYMBOL_GPL(vmbus_alloc_buffer);
+EXPORT_SYMBOL_GPL(vmbus_establish_gpadl_caller_decrypted);
+EXPORT_SYMBOL_GPL(vmbus_free_buffer);
+#endif

@@ -19,7 +19,7 @@
 #include <linux/sched/isolation.h>
 #include <linux/bitops.h>
 #include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
+#include VMBUS_TLFS_H
 #include <linux/atomic.h>
 #include <linux/tracepoint.h>
 
@@ -30,3 +30,6 @@ EXPORT_SYMBOL_GPL(vmbus_hvsock_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_prep_negotiate_resp);
 EXPORT_SYMBOL_GPL(vmbus_set_chn_rescind_callback);
 EXPORT_SYMBOL_GPL(vmbus_set_sc_create_callback);
+#if VMBUS_NEWER_EXPORTS
+EXPORT_SYMBOL_GPL(vmbus_initiate_unload);
+#endif

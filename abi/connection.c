@@ -17,7 +17,7 @@
 #include <linux/list.h>
 #include <linux/bitops.h>
 #include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
+#include VMBUS_TLFS_H
 #include <linux/atomic.h>
 #include <linux/interrupt.h>
 #include <linux/tracepoint.h>

@@ -33,8 +33,13 @@
 #include <linux/list.h>
 #include <linux/bitops.h>
 #include <asm/sync_bitops.h>
-#include <asm/hyperv-tlfs.h>
+#include VMBUS_TLFS_H
 #include <linux/atomic.h>
+#if VMBUS_NEWER_EXPORTS
+#include <linux/smpboot.h>
+#include <linux/suspend.h>
+#include <linux/sysfb.h>
+#endif
 #include <linux/tracepoint.h>
 
 #include "../include/vmbus_connection.h"
@@ -48,3 +53,10 @@ EXPORT_SYMBOL_GPL(vmbus_device_unregister);
 EXPORT_SYMBOL_GPL(vmbus_driver_unregister);
 EXPORT_SYMBOL_GPL(vmbus_allocate_mmio);
 EXPORT_SYMBOL_GPL(vmbus_free_mmio);
+#if VMBUS_NEWER_EXPORTS
+EXPORT_SYMBOL_GPL(hv_get_vmbus_root_device);
+EXPORT_SYMBOL_GPL(hv_vmbus_exists);
+EXPORT_SYMBOL_GPL(vmbus_is_confidential);
+EXPORT_SYMBOL_FOR_MODULES(vmbus_isr, "mshv_vtl");
+EXPORT_SYMBOL_GPL(vmbus_set_skip_unload);
+#endif

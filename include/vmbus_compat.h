@@ -2,7 +2,8 @@
 /*
  * All knowledge of kernel versions, force-included before every file.
  *
- * Floor: Linux 6.1 (Debian 12). Ceiling: Linux 6.12 (Debian 13).
+ * Floor: Linux 6.1 (Debian 12), to 6.12 (Debian 13). Ceiling: Linux 7.3, of which
+ * Debian 13 has the source as a backport; nothing is known of what is in between.
  *
  * This header may include linux/version.h and nothing else: the CRC of an
  * exported symbol depends on which structs are complete where it is exported,
@@ -98,6 +99,68 @@
 #define VMBUS_SCREEN_INFO	sysfb_primary_display.screen
 #else
 #define VMBUS_SCREEN_INFO	screen_info
+#endif
+
+/* 7.3: the interface of the hypervisor has other headers; to be included by this name. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_TLFS_H		"hyperv/hvhdk.h"
+#else
+#define VMBUS_TLFS_H		"asm/hyperv-tlfs.h"
+#endif
+
+/* 7.3: what kind of partition this is says a function. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_HV_ROOT		hv_root_partition()
+#else
+#define VMBUS_HV_ROOT		hv_root_partition
+#endif
+
+/* 7.3: timers interrupt by themselves or are not used: no messages, no functions for them. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_TIMER_MESSAGES	0
+#define hv_stimer_legacy_init(cpu, sint)	do { } while (0)
+#define hv_stimer_legacy_cleanup(cpu)		do { } while (0)
+#define hv_stimer0_isr()			do { } while (0)
+#else
+#define VMBUS_TIMER_MESSAGES	1
+#endif
+
+/* 7.3: the handler of the vector gives the interrupt's randomness; before, the bus did. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_GIVES_RANDOMNESS	0
+#else
+#define VMBUS_GIVES_RANDOMNESS	1
+#endif
+
+/* 7.3: drivers describe a mapping, which the core then makes; files of sysfs are const. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_MMAP_PREPARED	1
+#define VMBUS_MAPPING		vm_area_desc
+#define VMBUS_BIN_ATTR_CONST	const
+#else
+#define VMBUS_MMAP_PREPARED	0
+#define VMBUS_MAPPING		vm_area_struct
+#define VMBUS_BIN_ATTR_CONST
+#endif
+
+/* 7.3: the stock module has exports that 6.12's has not (newer.c), and offers 6.0 by default. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_NEWER_EXPORTS	1
+#define VMBUS_DEFAULT_VERSION	VMBUS_VERSION_6_0
+#else
+#define VMBUS_NEWER_EXPORTS	0
+#define VMBUS_DEFAULT_VERSION	VERSION_WIN10_V5_3
+#endif
+
+/* 7.3: KUnit says for which test parameters are, and asks whether to run suites or to list them. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_PARAM_TEST	struct kunit *test,
+#define VMBUS_PARAM_NEXT(generator, prev, desc)	generator(test, prev, desc)
+#define VMBUS_RUN_SUITES(suites, count)	__kunit_test_suites_init(suites, count, true)
+#else
+#define VMBUS_PARAM_TEST
+#define VMBUS_PARAM_NEXT(generator, prev, desc)	generator(prev, desc)
+#define VMBUS_RUN_SUITES(suites, count)	__kunit_test_suites_init(suites, count)
 #endif
 
 #endif /* _VMBUS_COMPAT_H */

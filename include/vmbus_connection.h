@@ -75,6 +75,9 @@ struct vmbus_connection {
 	struct list_head chn_list;
 	struct mutex channel_mutex;	/* lists of channels, CPU spreading */
 	struct vmbus_channel **channels;
+#if VMBUS_NEWER_EXPORTS
+	u32 relid_hiwater;
+#endif
 	struct workqueue_struct *work_queue;
 	struct workqueue_struct *handle_primary_chan_wq;
 	struct workqueue_struct *handle_sub_chan_wq;
@@ -82,8 +85,12 @@ struct vmbus_connection {
 	bool ignore_any_offer_msg;
 	atomic_t nr_chan_close_on_suspend;
 	struct completion ready_for_suspend_event;
+#if VMBUS_NEWER_EXPORTS
+	struct completion all_offers_delivered_event;
+#else
 	atomic_t nr_chan_fixup_on_resume;
 	struct completion ready_for_resume_event;
+#endif
 };
 
 extern struct vmbus_connection vmbus_connection;
@@ -92,7 +99,37 @@ extern const struct vmbus_device vmbus_devs[];
 void vmbus_device_unregister(struct hv_device *device_obj);
 int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel,
-						    struct vm_area_struct *vma));
+						    struct VMBUS_MAPPING *vma));
 int hv_remove_ring_sysfs(struct vmbus_channel *channel);
+
+#if VMBUS_NEWER_EXPORTS
+bool vmbus_is_confidential(void);
+void vmbus_isr(void);
+
+/**
+ * struct hv_per_cpu_context - what is shared with mshv_vtl of each CPU
+ * @hyp_synic_message_page: the CPU's slots for messages
+ * @hyp_synic_event_page: its event flags
+ */
+struct hv_per_cpu_context {
+	void *hyp_synic_message_page;
+	void *hyp_synic_event_page;
+	void *para_synic_message_page;
+	void *para_synic_event_page;
+	void *post_msg_page;
+	struct tasklet_struct msg_dpc;
+};
+
+struct hv_context {
+	u64 guestid;
+	struct hv_per_cpu_context __percpu *cpu_context;
+	struct cpumask *hv_numa_map;
+};
+
+extern struct hv_context hv_context;
+
+int hv_post_message(union hv_connection_id connection_id, enum hv_message_type message_type,
+		    void *payload, size_t payload_size);
+#endif
 
 #endif /* _VMBUS_CONNECTION_H */

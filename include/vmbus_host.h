@@ -48,6 +48,10 @@ struct vmbus_host_upcalls {
  * @attach: prepare and start to deliver upcalls. May sleep. 0, -ENODEV if this
  *	is no such host, -ENOMEM; -EHOSTDOWN if this is the root partition, which
  *	has no host. Required.
+ * @listen: begin to take the host's interrupts, before the first synic_up(); @irq
+ *	is the one that firmware names for the bus, 0 if it names none. Undone by
+ *	detach(). May sleep. 0; -ENODEV if it has to name one; errors of
+ *	request_percpu_irq(). Optional.
  * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
  * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
  *	0 or -ENOMEM. Required.
@@ -75,6 +79,7 @@ struct vmbus_host_upcalls {
 struct vmbus_host_ops {
 	const char *name;
 	int (*attach)(const struct vmbus_host_upcalls *upcalls);
+	int (*listen)(int irq);
 	void (*detach)(void);
 	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
 	void (*synic_down)(unsigned int cpu);

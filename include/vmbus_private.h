@@ -76,7 +76,7 @@ enum vmbus_chan_event {
  */
 struct vmbus_ring_file {
 	struct bin_attribute attr;
-	int (*mmap)(struct vmbus_channel *channel, struct vm_area_struct *vma);
+	int (*mmap)(struct vmbus_channel *channel, struct VMBUS_MAPPING *vma);
 	bool has_dir;
 	bool shown;
 };
@@ -254,11 +254,13 @@ enum vmbus_conn_state {
  * @state: VMBUS_CONNECTED is written by the message work, the others by connect
  *	and disconnect; read by anyone
  * @message_connection_id: where to post; valid once connected
+ * @skip_unload: a driver unloads the bus after a crash
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
 	bool pages_watched;
+	bool skip_unload;
 };
 
 /**
@@ -269,6 +271,7 @@ struct vmbus_conn {
  *	or wakes up (vmbus_connection.channel_mutex)
  * @nr_subs: sub-channels in the lists; wake_up_var() when there are none
  * @root: parent of all devices: the ACPI or platform device of VMBus
+ * @irq: Linux' number of the interrupt that firmware names for it, or 0
  * @add_wq: adds primary channels to the device model, in the order of offers
  * @chan_wq: sub-channels and rescinds, which may not wait for each other
  * @sock_wq: sockets' channels come and are rescinded, in any order and number
@@ -279,6 +282,7 @@ struct vmbus_bus {
 	bool held;
 	atomic_t nr_subs;
 	struct device *root;
+	int irq;
 	struct workqueue_struct *add_wq;
 	struct workqueue_struct *chan_wq;
 	struct workqueue_struct *sock_wq;
@@ -364,8 +368,8 @@ enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* gpadl.c */
 void vmbus_gpadl_start(void);
-int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 nr_pages,
-			    u32 *handle);
+int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 tx_pages,
+			    u32 rx_pages, u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
 struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
 void vmbus_pages_free(struct page **pages, u32 nr_pages);
@@ -480,6 +484,15 @@ void vmbus_trace_on_event(const struct vmbus_channel *channel);
 extern struct bus_type vmbus_bus_type;
 int vmbus_start(const struct vmbus_host_ops *host, u32 max_version);
 void vmbus_stop(void);
+
+/* newer.c */
+#if VMBUS_NEWER_EXPORTS
+void vmbus_synic_show(unsigned int cpu);
+#else
+static inline void vmbus_synic_show(unsigned int cpu)
+{
+}
+#endif
 
 /* interrupt.c */
 void vmbus_isr(void);

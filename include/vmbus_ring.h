@@ -41,6 +41,15 @@ struct vmbus_ring {
 	bool reported;
 };
 
+/*
+ * The hypervisor's pages of a ring of @nr_pages of the kernel's. Where these are
+ * larger, only the first of the header is the host's to see.
+ */
+static inline u32 vmbus_ring_hv_pages(u32 nr_pages)
+{
+	return nr_pages ? (nr_pages - 1) * NR_HV_HYP_PAGES_IN_PAGE + 1 : 0;
+}
+
 void vmbus_ring_setup(struct vmbus_ring *ring, struct hv_ring_buffer_info *info);
 int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 		   u32 pkt_buffer_size);

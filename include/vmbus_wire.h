@@ -43,6 +43,9 @@
 /* ring feature bit 0: this side reads and honours pending_send_sz */
 #define VMBUS_RING_FEAT_PENDING_SEND_SZ	BIT(0)
 
+/* Version 6.0, which <linux/hyperv.h> of 6.12 does not know yet. */
+#define VMBUS_VERSION_6_0		((6 << 16) | 0)
+
 #define VMBUS_VERSION_MAJOR(v)		((v) >> 16)
 #define VMBUS_VERSION_MINOR(v)		((v) & 0xffff)
 

@@ -3,7 +3,7 @@
 import re
 
 from hostlib.guest import Guest
-from hostlib.testing import OURS, case, note
+from hostlib.testing import EACH_SERIES, OURS, case, note
 
 # hv_balloon cannot be removed once loaded, so that these cases come before those that load it.
 FOOTPRINT = ("ls /sys/module /sys/bus /sys/bus/acpi/drivers /sys/kernel/debug /sys/kernel/tracing/events; "
@@ -19,7 +19,7 @@ def remove(guest: Guest) -> None:
     guest.unload("hv_vmbus")
 
 
-@case()
+@case(kernels=EACH_SERIES)
 def negotiates_downwards(guest: Guest) -> None:
     """The host refuses 4.1 and takes 4.0; both steps are in its trace."""
     mark = guest.mark()
@@ -31,7 +31,7 @@ def negotiates_downwards(guest: Guest) -> None:
     guest.wait_trace(r"vmbus_terminate_offers", mark)
 
 
-@case()
+@case(kernels=EACH_SERIES)
 def removes_with_unload(guest: Guest) -> None:
     """rmmod tells the host to unload, and leaves nothing behind."""
     guest.load("hv_vmbus")
@@ -67,7 +67,7 @@ def finds_no_windows(guest: Guest) -> None:
     assert "_CCA" not in guest.dmesg()
 
 
-@case()
+@case(kernels=EACH_SERIES)
 def max_version_is_kept(guest: Guest) -> None:
     """max_version=0x40000: the host is asked for 4.0 and nothing later."""
     remove(guest)
@@ -79,7 +79,7 @@ def max_version_is_kept(guest: Guest) -> None:
     remove(guest)
 
 
-@case()
+@case(kernels=EACH_SERIES)
 def older_version_works(guest: Guest) -> None:
     """max_version=0x30000 (Windows 8.1): a device appears under the older protocol as well."""
     remove(guest)
@@ -91,7 +91,7 @@ def older_version_works(guest: Guest) -> None:
     remove(guest)
 
 
-@case()
+@case(kernels=EACH_SERIES)
 def unsupported_max_version_is_refused(guest: Guest) -> None:
     """A max_version below all known ones: a clear error, the load fails, nothing is left behind."""
     guest.load("hv_vmbus")

@@ -464,7 +464,7 @@ static void ring_of_the_caller(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ch->ringbuffer_send_offset, GUEST_RING / PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, vmbus_connect_ring(ch, guest_callback, guest), 0);
 	KUNIT_EXPECT_EQ(test, sim_gpadl_pfn(ch->ringbuffer_gpadlhandle.gpadl_handle, 1),
-			page_to_pfn(page) + 1);
+			(page_to_pfn(page) + 1) * SIM_PAGES_IN_PAGE);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
 	/* It stays for another time, and is not freed while it is in use. */
 	KUNIT_EXPECT_EQ(test, vmbus_disconnect_ring(ch), 0);

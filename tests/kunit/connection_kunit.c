@@ -11,10 +11,11 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_V(6, 0)
 
 /* A deadline that tests let pass, and what the machine may add to it. */
 #define SHORT_MS	300
+#define LONG_MS		60000
 #define SLACK_MS	15000
 
 /* The version that the @nth INITIATE_CONTACT of this case asked for. */
@@ -83,8 +84,8 @@ static const struct max_case {
 	u32 first;	/* what is asked for; 0: nothing */
 } maxima[] = {
 	{ "between two", SIM_V(4, 5), SIM_V(4, 1) },
-	{ "unknown high one", SIM_V(6, 0), SIM_V(5, 3) },
-	{ "highest number", U32_MAX, SIM_V(5, 3) },
+	{ "unknown high one", SIM_V(6, 1), SIM_V(6, 0) },
+	{ "highest number", U32_MAX, SIM_V(6, 0) },
 	{ "just below the lowest", SIM_V(2, 4) - 1, 0 },
 	{ "Windows 7", SIM_V(1, 1), 0 },
 	{ "zero", 0, 0 },
@@ -132,7 +133,7 @@ static const struct contact_case {
 	unsigned int contacts;	/* that reach the host */
 	bool leaks;		/* the host may have the pages' addresses */
 } contacts[] = {
-	{ "refuses all", 0, .err = -EPROTONOSUPPORT, .contacts = 8 },
+	{ "refuses all", 0, .err = -EPROTONOSUPPORT, .contacts = 9 },
 	{ "low on resources", NEWEST, { .action = SIM_REFUSE, .status = 1 },
 	  .err = -ECONNABORTED, .contacts = 1 },
 	{ "failed", NEWEST, { .action = SIM_REFUSE, .status = 2 },
@@ -140,8 +141,8 @@ static const struct contact_case {
 	{ "unknown state", NEWEST, { .action = SIM_REFUSE, .status = 0xff },
 	  .err = -ECONNABORTED, .contacts = 1 },
 	{ "failed at a lower version", SIM_V(4, 1),
-	  { .action = SIM_REFUSE, .status = 2, .skip = 4 },
-	  .err = -ECONNABORTED, .contacts = 5 },
+	  { .action = SIM_REFUSE, .status = 2, .skip = 5 },
+	  .err = -ECONNABORTED, .contacts = 6 },
 	{ "never answers", NEWEST, { .action = SIM_IGNORE },
 	  .err = -ETIMEDOUT, .contacts = 1, .leaks = true },
 	{ "answer lost", NEWEST, { .action = SIM_DROP },
@@ -173,8 +174,8 @@ static void start_fails(struct kunit *test)
 
 	/* The guest comes again without having been told that it is connected. */
 	sim_allow_no_unload();
-	vmbus_deadlines.version = contact->err == -ETIMEDOUT ? SHORT_MS : 60000;
-	vmbus_deadlines.post = contact->err == -ENOBUFS ? SHORT_MS : 60000;
+	vmbus_deadlines.version = contact->err == -ETIMEDOUT ? SHORT_MS : LONG_MS;
+	vmbus_deadlines.post = contact->err == -ENOBUFS ? SHORT_MS : LONG_MS;
 	rule.type = SIM_CONTACT;
 	sim_rule(&rule);
 	sim_short_version_response(contact->len);
@@ -190,6 +191,9 @@ static void start_fails(struct kunit *test)
 	sim_clear_rules();
 	sim_short_version_response(0);
 	sim_fail_posts(0, 0, 0);
+	/* From here on nothing may be late. */
+	vmbus_deadlines.version = LONG_MS;
+	vmbus_deadlines.post = LONG_MS;
 	starts_again(test, chan);
 }
 

@@ -369,7 +369,7 @@ static void any_header_words(struct kunit *test)
 			words = (u32 *)rings[i]->header;
 			for (word = 2; word < 20; word++)
 				words[word] = sim_random(U32_MAX) << sim_random(32);
-			memset(&words[20], sim_random(256), PAGE_SIZE - 20 * sizeof(u32));
+			memset(&words[20], sim_random(256), SIM_PAGE - 20 * sizeof(u32));
 		}
 		sim_unlock();
 		KUNIT_EXPECT_EQ(test, guest_send(guest, plain.payload, PAYLOAD, plain.id), 0);
@@ -623,7 +623,7 @@ static void sysfs(struct kunit *test)
 	show_all(test, guest->ch, false);
 	for (i = 0; i < ARRAY_SIZE(outside); i++) {
 		for (j = 0; j < ARRAY_SIZE(rings); j++) {
-			memset(rings[j]->header, 0xff, PAGE_SIZE);
+			memset(rings[j]->header, 0xff, SIM_PAGE);
 			rings[j]->header->in = outside[i];
 			rings[j]->header->out = 8;
 		}

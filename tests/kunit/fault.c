@@ -59,6 +59,17 @@ static bool leaks_anyway(const struct stack *stack)
 	return false;
 }
 
+/* Of the function that has just been entered. */
+static void return_to_caller(struct pt_regs *regs)
+{
+#ifdef CONFIG_X86
+	regs->ip = *(unsigned long *)regs->sp;
+	regs->sp += sizeof(unsigned long);
+#else
+	instruction_pointer_set(regs, procedure_link_pointer(regs));
+#endif
+}
+
 static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
 		      unsigned long failure)
 {
@@ -76,8 +87,7 @@ static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
 		return 0;
 	/* Back to the caller, as if the function had returned this. */
 	regs_set_return_value(regs, failure);
-	regs->ip = *(unsigned long *)regs->sp;
-	regs->sp += sizeof(unsigned long);
+	return_to_caller(regs);
 	return 1;
 }
 

@@ -14,6 +14,7 @@
 #include "../../include/vmbus_private.h"
 
 #define MOST_FAULTS	1000
+#define BUFFER_PAGES	4
 #define CONN_PAGES	3	/* that the connection shares with the host */
 
 static int fault_suite_init(struct kunit *test)
@@ -230,7 +231,7 @@ static void prepare_channel(struct scene *scene)
 {
 	prepare_device(scene);
 	scene->ch->rqstor_size = 64;
-	scene->buffer = kunit_kzalloc(scene->test, 2 * SZ_16K, GFP_KERNEL);
+	scene->buffer = kunit_kzalloc(scene->test, (BUFFER_PAGES + 1) * PAGE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(scene->test, scene->buffer);
 	scene->buffer = PTR_ALIGN(scene->buffer, PAGE_SIZE);
 }
@@ -281,7 +282,8 @@ static void undo_steps(struct scene *scene, int err)
 
 static int share_buffer(struct scene *scene)
 {
-	return vmbus_establish_gpadl(scene->ch, scene->buffer, SZ_16K, &scene->gpadl);
+	return vmbus_establish_gpadl(scene->ch, scene->buffer, BUFFER_PAGES * PAGE_SIZE,
+				     &scene->gpadl);
 }
 
 static void undo_share(struct scene *scene, int err)
@@ -522,13 +524,13 @@ static void visibility_fails_at_sharing(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, scene->gpadl.decrypted);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
 	KUNIT_EXPECT_EQ(test, share_buffer(scene), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + 4);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + BUFFER_PAGES);
 	sim_fail_visible(1, false);
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(scene->ch, &scene->gpadl), -EIO);
 	KUNIT_EXPECT_TRUE(test, scene->gpadl.decrypted);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
 	sim_stop(test);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 4);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(), BUFFER_PAGES);
 }
 
 static void visibility_fails_at_a_move(struct kunit *test)

@@ -66,7 +66,7 @@ static void expect_description(struct kunit *test, struct guest_chan *guest, u32
 	KUNIT_EXPECT_EQ(test, header->gpadl, handle);
 	KUNIT_EXPECT_EQ(test, header->ranges, 1);
 	KUNIT_EXPECT_EQ(test, header->range_bytes, 8 + count * sizeof(u64));
-	KUNIT_EXPECT_EQ(test, header->byte_count, count * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, header->byte_count, count * SIM_PAGE);
 	KUNIT_EXPECT_EQ(test, header->byte_offset, 0);
 	for (i = 0; left; i++) {
 		u32 now = min_t(u32, left, BODY_PFNS);
@@ -86,11 +86,11 @@ static u32 wrong_pages(u32 handle, void *buffer, u32 count)
 	u32 i, wrong = 0;
 
 	for (i = 0; i < count; i++)
-		*(u32 *)(buffer + i * PAGE_SIZE) = ~i;
+		*(u32 *)(buffer + i * SIM_PAGE) = ~i;
 	for (i = 0; i < count; i++) {
 		u64 pfn = sim_gpadl_pfn(handle, i);
 
-		if (!pfn || *(u32 *)page_address(pfn_to_page(pfn)) != ~i)
+		if (!pfn || *(u32 *)phys_to_virt(pfn * SIM_PAGE) != ~i)
 			wrong++;
 	}
 	return wrong;
@@ -100,15 +100,16 @@ static void share(struct kunit *test, struct guest_chan *guest, void *buffer, u3
 {
 	struct vmbus_gpadl gpadl = { };
 
-	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, count * PAGE_SIZE, &gpadl),
+	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, count * SIM_PAGE, &gpadl),
 			0);
 	KUNIT_EXPECT_NE(test, gpadl.gpadl_handle, 0);
 	KUNIT_EXPECT_TRUE(test, gpadl.decrypted);
 	KUNIT_EXPECT_PTR_EQ(test, gpadl.buffer, buffer);
-	KUNIT_EXPECT_EQ(test, gpadl.size, count * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, gpadl.size, count * SIM_PAGE);
 	expect_description(test, guest, gpadl.gpadl_handle, count);
 	KUNIT_EXPECT_EQ(test, wrong_pages(gpadl.gpadl_handle, buffer, count), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + count);
+	KUNIT_EXPECT_EQ(test, sim_visible_pages(),
+			SHARED_PAGES + PFN_UP(offset_in_page(buffer) + count * SIM_PAGE));
 
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
@@ -124,7 +125,7 @@ static void vmalloc_buffer(struct kunit *test)
 {
 	u32 count = *(const u32 *)test->param_value;
 	struct guest_chan *guest = start(test);
-	void *buffer = vzalloc(count * PAGE_SIZE);
+	void *buffer = vzalloc(count * SIM_PAGE);
 
 	KUNIT_ASSERT_NOT_NULL(test, buffer);
 	share(test, guest, buffer, count);
@@ -135,27 +136,43 @@ static void direct_map_buffer(struct kunit *test)
 {
 	u32 count = *(const u32 *)test->param_value;
 	struct guest_chan *guest = start(test);
-	void *buffer = alloc_pages_exact(count * PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	void *buffer = alloc_pages_exact(count * SIM_PAGE, GFP_KERNEL | __GFP_ZERO);
 
 	KUNIT_ASSERT_NOT_NULL(test, buffer);
 	share(test, guest, buffer, count);
-	free_pages_exact(buffer, count * PAGE_SIZE);
+	free_pages_exact(buffer, count * SIM_PAGE);
+}
+
+/* Where the kernel's pages are larger it begins within one of them. */
+static void buffer_across_pages(struct kunit *test)
+{
+	struct guest_chan *guest = start(test);
+	void *buffer = vzalloc(3 * PAGE_SIZE);
+
+	KUNIT_ASSERT_NOT_NULL(test, buffer);
+	share(test, guest, buffer + PAGE_SIZE - SIM_PAGE, 3);
+	vfree(buffer);
 }
 
 static void rings(struct kunit *test)
 {
-	u32 count = *(const u32 *)test->param_value, tx, i, wrong = 0, handle;
+	u32 count = *(const u32 *)test->param_value, tx, i, j, nr = 0, wrong = 0, handle;
 	struct guest_chan *guest = start(test);
 	struct vmbus_chan *chan;
 
+	/* Of the kernel's pages, as many as describe themselves by so many of the host's. */
+	count = max_t(u32, (count - 2) / SIM_PAGES_IN_PAGE + 2, 4);
 	tx = 2 + sim_random(count - 3);
 	KUNIT_ASSERT_EQ(test, vmbus_open(guest->ch, tx * PAGE_SIZE, (count - tx) * PAGE_SIZE, NULL,
 					 0, guest_callback, guest), 0);
 	chan = to_vmbus_chan(guest->ch);
 	handle = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
-	expect_description(test, guest, handle, count);
+	/* The host gets the first page of its own of each header, and all of the rest. */
 	for (i = 0; i < count; i++)
-		wrong += sim_gpadl_pfn(handle, i) != page_to_pfn(chan->ring_pages[i]);
+		for (j = 0; j < (i && i != tx ? SIM_PAGES_IN_PAGE : 1); j++)
+			wrong += sim_gpadl_pfn(handle, nr++) !=
+				 page_to_pfn(chan->ring_pages[i]) * SIM_PAGES_IN_PAGE + j;
+	expect_description(test, guest, handle, nr);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	sim_lock();
 	KUNIT_EXPECT_EQ(test, guest->host->in.size, (tx - 1) * PAGE_SIZE);
@@ -170,8 +187,8 @@ static void rings(struct kunit *test)
 
 static void bad_buffers_reach_no_host(struct kunit *test)
 {
-	static const u32 bad_sizes[] = { 0, 1, PAGE_SIZE - 1, PAGE_SIZE + 8, SMALL + 1,
-					 (MAX_PAGES + 1) * PAGE_SIZE, 0xfffff000, U32_MAX };
+	static const u32 bad_sizes[] = { 0, 1, SIM_PAGE - 1, SIM_PAGE + 8, SMALL + 1,
+					 (MAX_PAGES + 1) * SIM_PAGE, 0xfffff000, U32_MAX };
 	struct guest_chan *guest = start(test);
 	void *buffer = vzalloc(SMALL + PAGE_SIZE);
 	struct vmbus_gpadl gpadl;
@@ -187,12 +204,12 @@ static void bad_buffers_reach_no_host(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 		KUNIT_EXPECT_FALSE(test, gpadl.decrypted);
 	}
-	for (i = 1; i < PAGE_SIZE; i = i * 2 + 1)
+	for (i = 1; i < SIM_PAGE; i = i * 2 + 1)
 		KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer + i, SMALL, &gpadl),
 				-EINVAL);
 	for (i = 0; i <= MAX_PAGES + 1; i += MAX_PAGES + 1)
 		KUNIT_EXPECT_EQ(test, vmbus_gpadl_create_ring(to_vmbus_chan(guest->ch), NULL, i,
-							      &handle), -EINVAL);
+							      0, &handle), -EINVAL);
 	KUNIT_EXPECT_EQ(test, handle, 0);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
@@ -219,7 +236,7 @@ static void many_come_and_go(struct kunit *test)
 							    &gpadls[at]), 0);
 		KUNIT_EXPECT_GT(test, gpadls[at].gpadl_handle, last);
 		last = gpadls[at].gpadl_handle;
-		KUNIT_EXPECT_EQ(test, wrong_pages(last, buffer + at * SMALL, 4), 0);
+		KUNIT_EXPECT_EQ(test, wrong_pages(last, buffer + at * SMALL, SMALL / SIM_PAGE), 0);
 	}
 	for (at = 0; at < ARRAY_SIZE(gpadls); at++)
 		KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadls[at]), 0);
@@ -380,7 +397,7 @@ static void rescind_within_description(struct kunit *test)
 	const struct sim_rule rescind = { .type = SIM_GPADL_BODY, .skip = 3, .times = 1,
 					  .hook = rescind_now };
 	struct guest_chan *sub = start_sub(test);
-	struct sharing *sharing = new_sharing(test, sub, 1000 * PAGE_SIZE);
+	struct sharing *sharing = new_sharing(test, sub, 1000 * SIM_PAGE);
 
 	sim_rule(&rescind);
 	KUNIT_EXPECT_EQ(test, establish(sharing), -EDQUOT);
@@ -393,7 +410,7 @@ static void rescind_after_description(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_GPADL_HEADER, .action = SIM_HOLD };
 	struct guest_chan *sub = start_sub(test);
-	struct sharing *sharing = new_sharing(test, sub, 100 * PAGE_SIZE);
+	struct sharing *sharing = new_sharing(test, sub, 100 * SIM_PAGE);
 	struct guest_call *call;
 
 	sim_rule(&hold);
@@ -472,6 +489,7 @@ static void answer_for_another_is_none(struct kunit *test)
 static struct kunit_case gpadl_cases[] = {
 	KUNIT_CASE_PARAM(vmalloc_buffer, page_counts_gen_params),
 	KUNIT_CASE_PARAM(direct_map_buffer, block_counts_gen_params),
+	KUNIT_CASE(buffer_across_pages),
 	KUNIT_CASE_PARAM(rings, ring_counts_gen_params),
 	KUNIT_CASE(bad_buffers_reach_no_host),
 	KUNIT_CASE(many_come_and_go),

@@ -11,7 +11,8 @@
 
 #include "sim_host.h"
 
-#define GUEST_RING	SZ_16K
+/* Of four pages where these are the smallest there are, else of two, which a ring needs. */
+#define GUEST_RING	(PAGE_SIZE > 8192 ? 2 * PAGE_SIZE : SZ_16K)
 
 /**
  * struct guest_chan - a channel that the test has open

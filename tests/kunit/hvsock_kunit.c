@@ -4,7 +4,7 @@
  * last reference. Each case ends with all that was rescinded released, once.
  */
 #include <linux/module.h>
-#include <asm/unaligned.h>
+#include VMBUS_UNALIGNED_H
 
 #include "call.h"
 #include "files.h"
@@ -171,12 +171,12 @@ static void requests_that_cannot_be_posted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), 0);
 }
 
-static const void *socket_versions_gen_params(const void *prev, char *desc)
+static const void *socket_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev;
 
 	do
-		next = sim_versions_gen_params(next, desc);
+		next = VMBUS_PARAM_NEXT(sim_versions_gen_params, next, desc);
 	while (next && next->version < SIM_V(4, 0));
 	return next;
 }

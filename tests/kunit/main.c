@@ -75,7 +75,7 @@ static int __init vmbus_kunit_init(void)
 			chosen[nr_chosen++] = all[i];
 	pr_info("KTAP version 1\n");
 	pr_info("1..%d\n", nr_chosen);
-	return __kunit_test_suites_init(chosen, nr_chosen);
+	return VMBUS_RUN_SUITES(chosen, nr_chosen);
 }
 
 static void __exit vmbus_kunit_exit(void)

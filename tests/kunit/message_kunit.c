@@ -15,7 +15,7 @@
 #include "../../include/vmbus_private.h"
 #include "../../include/vmbus_slot.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_V(6, 0)
 
 #define SYNIC_VMBUS	1
 #define SYNIC_TIMER	0x80000010
@@ -132,9 +132,9 @@ static void describe_answer(const struct answer_case *answer, char *desc)
 KUNIT_ARRAY_PARAM(answers, answers, describe_answer);
 
 /* All but the last, which has no status. */
-static const void *refusals_gen_params(const void *prev, char *desc)
+static const void *refusals_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
-	const struct answer_case *next = answers_gen_params(prev, desc);
+	const struct answer_case *next = VMBUS_PARAM_NEXT(answers_gen_params, prev, desc);
 
 	return next && next->asked != SIM_GPADL_TEARDOWN ? next : NULL;
 }

@@ -151,12 +151,12 @@ static int go(void *unused)
 }
 
 /* The versions at which channels move. */
-static const void *moving_gen_params(const void *prev, char *desc)
+static const void *moving_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev;
 
 	do {
-		next = sim_versions_gen_params(next, desc);
+		next = VMBUS_PARAM_NEXT(sim_versions_gen_params, next, desc);
 	} while (next && next->version < SIM_V(4, 1));
 	return next;
 }
@@ -508,12 +508,12 @@ static void data_on_the_old_cpu(struct kunit *test)
 }
 
 /* Those of which nothing is left but the data. */
-static const void *lost_gen_params(const void *prev, char *desc)
+static const void *lost_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct late *next = prev;
 
 	do {
-		next = late_gen_params(next, desc);
+		next = VMBUS_PARAM_NEXT(late_gen_params, next, desc);
 	} while (next && !next->flags_too);
 	return next;
 }

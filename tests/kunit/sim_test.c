@@ -19,7 +19,7 @@ static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
 
-const void *sim_versions_gen_params(const void *prev, char *desc)
+const void *sim_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
 	const struct sim_version *next = prev ? (const struct sim_version *)prev + 1 : sim_versions;
 
@@ -29,9 +29,9 @@ const void *sim_versions_gen_params(const void *prev, char *desc)
 	return next;
 }
 
-const void *sim_old_versions_gen_params(const void *prev, char *desc)
+const void *sim_old_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
-	const struct sim_version *next = sim_versions_gen_params(prev, desc);
+	const struct sim_version *next = VMBUS_PARAM_NEXT(sim_versions_gen_params, prev, desc);
 
 	return next && next->version < SIM_V(5, 0) ? next : NULL;
 }
@@ -103,7 +103,7 @@ int sim_start_max(struct kunit *test, u32 version, u32 max)
 
 int sim_start(struct kunit *test, u32 version)
 {
-	return sim_start_max(test, version, VERSION_WIN10_V5_3);
+	return sim_start_max(test, version, VMBUS_VERSION_6_0);
 }
 
 void sim_start_ok(struct kunit *test, u32 version)

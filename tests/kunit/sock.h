@@ -16,9 +16,10 @@
 #include <linux/list.h>
 #include <linux/refcount.h>
 
+#include "guest.h"
 #include "sim_host.h"
 
-#define SOCK_RING	SZ_16K
+#define SOCK_RING	GUEST_RING
 
 struct sock {
 	struct list_head node;		/* of those that no user has taken */

@@ -23,6 +23,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 #include <linux/wait.h>
 
 #include "sim_host.h"
@@ -243,7 +244,8 @@ static int storm_probe(struct hv_device *dev, const struct hv_vmbus_device_id *i
 	return err;
 }
 
-static int remove_now(struct hv_device *dev)
+/* Returns int on some kernels and void on others: ask the type. */
+static typeof(((struct hv_driver *)NULL)->remove(NULL)) remove_now(struct hv_device *dev)
 {
 	struct storm_chan *sc = of_channel(dev->channel), *sub;
 
@@ -258,7 +260,7 @@ static int remove_now(struct hv_device *dev)
 	mutex_lock(&sc->lock);
 	detach(sc);
 	mutex_unlock(&sc->lock);
-	return 0;
+	return (typeof(((struct hv_driver *)NULL)->remove(NULL)))0;
 }
 
 static const struct hv_vmbus_device_id storm_ids[] = {

@@ -15,7 +15,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_V(6, 0)
 
 /* A deadline that tests let pass. */
 #define SHORT_MS	100

@@ -16,6 +16,8 @@
 #define TRACEFS		"/sys/kernel/tracing/"
 #define COPY		"/tmp/kunit_trace"
 #define TRACE_SIZE	SZ_1M
+/* Of 33 pages of the host's, of whatever size the kernel's are. */
+#define RING		(PAGE_SIZE + SZ_128K)
 #define LINE		256
 
 static char *trace;
@@ -102,12 +104,12 @@ static void connection(struct kunit *test)
 	chan->monitored = true;
 	chan->monitor_id = 37;
 	sim_offer(chan);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_V(6, 0));
 	sim_guest_channel(test, chan);
 	read_trace(test);
 
 	EXPECT_TRACED(1, "vmbus_negotiate_version: sending vmbus_version_requested %d, target_vcpu 0x%x, pages %llx:%llx:%llx, ret 0",
-		      SIM_V(5, 3), vmbus_host->vp_index(0), (u64)SIM_SINT,
+		      SIM_V(6, 0), vmbus_host->vp_index(0), (u64)SIM_SINT,
 		      (u64)virt_to_phys(vmbus_connection.monitor_pages[0]),
 		      (u64)virt_to_phys(vmbus_connection.monitor_pages[1]));
 	EXPECT_TRACED(1, "vmbus_on_msg_dpc: msgtype=%d", SIM_VERSION_RESPONSE);
@@ -128,8 +130,8 @@ static void refused_version(struct kunit *test)
 {
 	sim_start_ok(test, SIM_V(5, 1));
 	read_trace(test);
-	KUNIT_EXPECT_EQ(test, events("vmbus_negotiate_version"), 3);
-	EXPECT_TRACED(2, "vmbus_onversion_response: version_supported 0");
+	KUNIT_EXPECT_EQ(test, events("vmbus_negotiate_version"), 4);
+	EXPECT_TRACED(3, "vmbus_onversion_response: version_supported 0");
 	EXPECT_TRACED(1, "vmbus_onversion_response: version_supported 1");
 }
 
@@ -141,14 +143,14 @@ static void life_of_a_channel(struct kunit *test)
 
 	sim_start_ok(test, SIM_V(5, 3));
 	/* Of so many pages that one message does not name them all. */
-	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, chan, SZ_128K), 0);
+	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, chan, RING), 0);
 	gpadl = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
 	vp = chan->target_vp;
 	open_id = chan->open_id;
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
 	read_trace(test);
 	EXPECT_TRACED(1, "vmbus_establish_gpadl_header: sending child_relid 0x12c, gpadl 0x%x, range_buflen %d rangecount 1, ret 0",
-		      gpadl, (int)(8 + 8 * 2 * SZ_128K / PAGE_SIZE));
+		      gpadl, 8 + 8 * 2 * 33);
 	/* 26 page numbers in the first message, 28 in each other one. */
 	EXPECT_TRACED(1, "vmbus_establish_gpadl_body: sending msgnumber 0, gpadl 0x%x, ret 0",
 		      gpadl);
@@ -157,7 +159,7 @@ static void life_of_a_channel(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, events("vmbus_establish_gpadl_body"), 2);
 	EXPECT_TRACED(1, "vmbus_ongpadl_created: child_relid 0x12c, gpadl 0x%x, creation_status 0",
 		      gpadl);
-	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x12c, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x20, ret 0",
+	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x12c, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x21, ret 0",
 		      open_id, gpadl, vp);
 	EXPECT_TRACED(1, "vmbus_onopen_result: child_relid 0x12c, openid %d, status 0", open_id);
 	EXPECT_TRACED(1, "vmbus_setevent: relid 0x12c");

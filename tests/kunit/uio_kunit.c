@@ -20,8 +20,8 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define UIO_RING	SZ_32K		/* of a primary channel, each way */
-#define SUB_RING	SZ_64K
+#define UIO_RING	(8 * PAGE_SIZE)	/* of a primary channel, each way */
+#define SUB_RING	(16 * PAGE_SIZE)
 #define UIO_SUBS	3
 
 /* ---- the driver ---- */
@@ -67,13 +67,20 @@ static void notify(void *context)
 	atomic_inc(&uio.notified);
 }
 
-static int map_ring(struct vmbus_channel *ch, struct vm_area_struct *vma)
+static int map_ring(struct vmbus_channel *ch, struct VMBUS_MAPPING *vma)
 {
+	phys_addr_t ring = page_to_phys(ch->ringbuffer_page);
+	unsigned long size = (unsigned long)ch->ringbuffer_pagecount << PAGE_SHIFT;
+
 	uio.mapped++;
 	if (ch->state != CHANNEL_OPENED_STATE)
 		return -ENODEV;
-	return vm_iomap_memory(vma, page_to_phys(ch->ringbuffer_page),
-			       (unsigned long)ch->ringbuffer_pagecount << PAGE_SHIFT);
+#if VMBUS_MMAP_PREPARED
+	mmap_action_simple_ioremap(vma, ring, size);
+	return 0;
+#else
+	return vm_iomap_memory(vma, ring, size);
+#endif
 }
 
 static void on_sub(struct vmbus_channel *sub)
@@ -660,7 +667,9 @@ static void ring_that_cannot_be_held(struct kunit *test)
 	struct page *pages = alloc_pages(GFP_KERNEL, 1);
 	u64 mark = sim_log_mark();
 	unsigned int i;
+	char said[40];
 
+	snprintf(said, sizeof(said), "leaking %lu KiB of a ring", 2 * PAGE_SIZE / SZ_1K);
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 	split_page(pages, 1);
 	KUNIT_ASSERT_EQ(test, fault_init(), 0);
@@ -668,7 +677,7 @@ static void ring_that_cannot_be_held(struct kunit *test)
 	vmbus_ring_hold(test, pages, 2);
 	KUNIT_EXPECT_TRUE(test, fault_disarm());
 	fault_exit();
-	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 8 KiB of a ring"), 1);
+	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, said), 1);
 	vmbus_ring_release(test);
 	for (i = 0; i < 2; i++) {
 		KUNIT_EXPECT_EQ(test, page_count(pages + i), 2);

@@ -14,7 +14,7 @@
 
 #include "sim_host.h"
 
-#define VSC_RING	SZ_8K
+#define VSC_RING	(2 * PAGE_SIZE)
 
 /**
  * struct vsc - a driver

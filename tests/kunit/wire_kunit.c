@@ -7,7 +7,7 @@
  */
 #include <kunit/test.h>
 #include <linux/hyperv.h>
-#include <asm/hyperv-tlfs.h>
+#include VMBUS_TLFS_H
 
 #include "../../include/vmbus_wire.h"
 #include "sim_wire.h"
@@ -265,6 +265,7 @@ static void numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, VERSION_WIN10_V5_1, SIM_V(5, 1));
 	KUNIT_EXPECT_EQ(test, VERSION_WIN10_V5_2, SIM_V(5, 2));
 	KUNIT_EXPECT_EQ(test, VERSION_WIN10_V5_3, SIM_V(5, 3));
+	KUNIT_EXPECT_EQ(test, VMBUS_VERSION_6_0, SIM_V(6, 0));
 	KUNIT_EXPECT_EQ(test, VMBUS_VERSION_MAJOR(SIM_V(5, 3)), 5);
 	KUNIT_EXPECT_EQ(test, VMBUS_VERSION_MINOR(SIM_V(5, 3)), 3);
 	KUNIT_EXPECT_EQ(test, VMBUS_MAX_RELIDS, SIM_RELIDS);

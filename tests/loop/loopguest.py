@@ -17,10 +17,35 @@ VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc
         *DISK_MODULES)
 PROGRAMS = ("vsock", "uio", "sg")
 FIO = "fio"
+VMBUSSTAT = "vmbusstat"
+PYTHON = pathlib.Path("/usr/bin/python3")
+# The modules that a program with argparse loads, compiled into a directory: file in the guest, file here.
+COMPILE = """
+import importlib.machinery, importlib.util, os, py_compile, sys
+known = set(sys.modules)
+loader = importlib.machinery.SourceFileLoader("program", sys.argv[1])
+module = importlib.util.module_from_spec(importlib.util.spec_from_loader("program", loader))
+sys.modules["program"] = module
+loader.exec_module(module)
+import contextlib, encodings.ascii, io, site
+# Some are loaded as they are needed.
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    module.main(["--help"])
+for name, module in list(sys.modules.items()):
+    file = getattr(module, "__file__", None)
+    if not file or name == "program" or not os.path.isabs(file):
+        continue
+    if file.endswith(".py"):
+        to = os.path.join(sys.argv[2], name + ".pyc")
+        py_compile.compile(file, to, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True)
+        print(file + "c", to, sep="\\t")
+    else:
+        print(file, file, sep="\\t")
+"""
 NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.
 TOOLS = {"test_nic": NETWORK, "test_scsi": (FIO,), "test_storm": (*NETWORK, FIO), "test_rounds": (*NETWORK, FIO),
-         "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping")}
+         "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping"), "test_vmbusstat": (*NETWORK, VMBUSSTAT)}
 SHELL = ("storm.sh", "rounds.sh")
 IMAGE_MEGABYTES = 1024
 APPEND = "panic_on_warn=1 log_buf_len=4M"
@@ -45,6 +70,17 @@ def tools(names):
             *((str(library).lstrip("/"), library) for library in needed))
 
 
+def python(program, out):
+    """A Python program as /t/NAME, and of Python what it takes to run it."""
+    out.mkdir(parents=True, exist_ok=True)
+    listing = subprocess.run([PYTHON, "-ISB", "-c", COMPILE, program, out], stdout=subprocess.PIPE, text=True, check=True)
+    found = {file: pathlib.Path(source) for file, source in (line.split("\t") for line in listing.stdout.splitlines())}
+    binaries = [PYTHON, *(source for source in found.values() if ".so" in source.suffixes)]
+    needed = {str(library): library for binary in binaries for library in libraries(binary)}
+    found |= needed | {str(PYTHON): PYTHON.resolve(), f"/t/{program.name}": program}
+    return tuple((file.lstrip("/"), source) for file, source in found.items())
+
+
 def boot(name, needed, where):
     """A guest with the bus, all VSCs, and these tools; raises BootLost if it does not boot in several tries."""
     kernel = Kernel.get(name)
@@ -53,7 +89,10 @@ def boot(name, needed, where):
     fragments = [path for path in kernel.built_modules(kernel.build_dir("stock"), "tests/guest", stock=True)
                  if path.name == "vmbus_frag.ko"]
     vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
-    files = (*programs(out / "programs"), *tools(needed - {FIO}), *((name, TOP / "tests/loop" / name) for name in SHELL))
+    files = (*programs(out / "programs"), *tools(needed - {FIO, VMBUSSTAT}),
+             *((name, TOP / "tests/loop" / name) for name in SHELL))
+    if VMBUSSTAT in needed:
+        files += python(TOP / "tools/vmbusstat", out / "python")
     if FIO in needed:
         files += disk_loads(out / "programs")
     # A disk of the machine, on which init looks for an image of hibernation.

@@ -26,7 +26,7 @@
 
 static char *version = "5.3";
 module_param(version, charp, 0444);
-MODULE_PARM_DESC(version, "Highest protocol version of the host, 2.4 to 5.3, or (major << 16) | minor");
+MODULE_PARM_DESC(version, "Highest protocol version of the host, 2.4 to 6.0, or (major << 16) | minor");
 
 static ulong seed;
 module_param(seed, ulong, 0444);
@@ -120,7 +120,7 @@ static int __init loop_init(void)
 	int err;
 
 	if (!highest) {
-		pr_err("%s: version=%s: there is no such version; there are 2.4, 3.0, 4.0, 4.1, 5.0 to 5.3\n",
+		pr_err("%s: version=%s: there is no such version; there are 2.4, 3.0, 4.0, 4.1, 5.0 to 5.3, 6.0\n",
 		       KBUILD_MODNAME, version);
 		return -EINVAL;
 	}
@@ -138,7 +138,7 @@ static int __init loop_init(void)
 	loop_nics_start();
 	loop_ic_start();
 	loop_balloon_start();
-	err = sim_connect(highest, VERSION_WIN10_V5_3);
+	err = sim_connect(highest, VMBUS_DEFAULT_VERSION);
 	if (err) {
 		stop();
 		return err;

@@ -84,6 +84,15 @@ apt_of_trixie() {
 	apt_suites=trixie
 }
 
+# Packages of another architecture are read and never installed. Nothing but apt_of_arm64 sets this.
+apt_arch=amd64
+
+# The same suites, arm64's: apt_of_trixie comes before it.
+apt_of_arm64() {
+	APT=$APT-arm64
+	apt_arch=arm64
+}
+
 # The machine's own entry tells which mirror to use; foreign sources are left out.
 apt_sources() {
 	local release targets main security keyring opt="" suite suites
@@ -99,7 +108,7 @@ apt_sources() {
 	[ -n "$main" ] || die "no apt source for $release main found on this machine"
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e $keyring ] && opt="[signed-by=$keyring] "
-	suites=${apt_suites:-bookworm $([ "$release" = trixie ] && echo trixie)}
+	suites=${apt_suites:-bookworm $([ "$release" != trixie ] || echo trixie)}
 	for suite in $suites; do
 		echo "deb $opt$main $suite main"
 		echo "deb $opt$main $suite-updates main"
@@ -117,7 +126,7 @@ apt_do() {
 		-o Dir::Etc::sourcelist="$APT/sources.list" -o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
 		-o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" \
-		-o APT::Architecture=amd64 -o APT::Architectures=amd64 -o APT::Sandbox::User=root \
+		-o APT::Architecture="$apt_arch" -o APT::Architectures="$apt_arch" -o APT::Sandbox::User=root \
 		-o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
 

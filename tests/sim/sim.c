@@ -24,6 +24,7 @@ const struct sim_version sim_versions[] = {
 	{ SIM_V(5, 1), "5.1" },
 	{ SIM_V(5, 2), "5.2" },
 	{ SIM_V(5, 3), "5.3" },
+	{ SIM_V(6, 0), "6.0" },
 };
 
 const unsigned int sim_nr_versions = ARRAY_SIZE(sim_versions);

@@ -40,24 +40,50 @@ void sim_free_gpadls_of(u32 relid)
 			sim_free_gpadl(gpadl);
 }
 
+/*
+ * In a row. The guest's pages may be larger than the host's: all of a page
+ * follow each other, but for the first and the last page, which may be cut.
+ */
+void *sim_map_pages(const u64 *pfns, u32 nr_pages)
+{
+	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL | __GFP_NOFAIL);
+	void *at = NULL;
+	u32 i, n = 0;
+
+	for (i = 0; i < nr_pages && sim_page_valid(pfns[i]); i++) {
+		if (!i || pfns[i] % SIM_PAGES_IN_PAGE == 0)
+			pages[n++] = sim_page(pfns[i]);
+		else if (pfns[i] != pfns[i - 1] + 1)
+			break;
+		if (i && pfns[i] % SIM_PAGES_IN_PAGE == 0 && (pfns[i - 1] + 1) % SIM_PAGES_IN_PAGE)
+			break;
+	}
+	if (i == nr_pages)
+		at = vmap(pages, n, VM_MAP, PAGE_KERNEL);
+	else
+		sim_violation("page 0x%llx cannot follow page 0x%llx", pfns[i],
+			      i ? pfns[i - 1] : 0);
+	kvfree(pages);
+	return at ? at + pfns[0] % SIM_PAGES_IN_PAGE * SIM_PAGE : NULL;
+}
+
+void sim_unmap_pages(void *at)
+{
+	vunmap((void *)((unsigned long)at & PAGE_MASK));
+}
+
 void *sim_map_gpadl_locked(const struct sim_chan *chan, u32 handle, u32 *bytes)
 {
 	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
-	struct page **pages;
 	void *at;
-	u32 i;
 
 	lockdep_assert_held(&sim_model);
 	if (!gpadl || gpadl->relid != chan->relid || gpadl->torn || gpadl->ignored ||
 	    gpadl->mapped || gpadl->known < gpadl->nr_pages || handle == chan->ring_gpadl)
 		return NULL;
-	pages = kvcalloc(gpadl->nr_pages, sizeof(*pages), GFP_KERNEL | __GFP_NOFAIL);
-	for (i = 0; i < gpadl->nr_pages && pfn_valid(gpadl->pfns[i]); i++)
-		pages[i] = pfn_to_page(gpadl->pfns[i]);
-	at = i == gpadl->nr_pages ? vmap(pages, i, VM_MAP, PAGE_KERNEL) : NULL;
-	kvfree(pages);
+	at = sim_map_pages(gpadl->pfns, gpadl->nr_pages);
 	gpadl->mapped = at;
-	*bytes = gpadl->nr_pages * PAGE_SIZE;
+	*bytes = gpadl->nr_pages * SIM_PAGE;
 	return at;
 }
 
@@ -74,7 +100,7 @@ void sim_unmap_gpadl_locked(u32 handle, void *at)
 
 	if (gpadl)
 		gpadl->mapped = false;
-	vunmap(at);
+	sim_unmap_pages(at);
 }
 
 /* ---- channels ---- */

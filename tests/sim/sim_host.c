@@ -61,7 +61,7 @@ static void let_go(u32 handle)
 	if (!gpadl)
 		return;
 	for (i = 0; i < gpadl->nr_pages; i++)
-		if (!page_count(pfn_to_page(gpadl->pfns[i])))
+		if (!page_count(sim_page(gpadl->pfns[i])))
 			sim_violation("page 0x%llx of GPADL 0x%x was freed", gpadl->pfns[i],
 				      gpadl->handle);
 	sim_free_gpadl(gpadl);
@@ -209,7 +209,7 @@ static void keep_pages(const struct sim_msg_contact *msg)
 	host.monitor_out = phys_to_virt(msg->monitor_page[0]);
 	host.send_flags = NULL;
 	if (msg->version < SIM_V(5, 0))
-		host.send_flags = phys_to_virt(msg->target) + PAGE_SIZE / 2;
+		host.send_flags = phys_to_virt(msg->target) + SIM_PAGE / 2;
 }
 
 void sim_look_at_pages(void)
@@ -226,7 +226,8 @@ void sim_look_at_pages(void)
 			continue;
 		if (chan->legacy && host.send_flags && test_and_clear_bit(relid, host.send_flags))
 			sim_count_signal(relid);
-		if (chan->monitored &&
+		/* There are offers of ids that do not exist. */
+		if (chan->monitored && chan->monitor_id < SIM_MONITOR_IDS &&
 		    test_and_clear_bit(chan->monitor_id % 32, (unsigned long *)
 				       &host.monitor->group[chan->monitor_id / 32].pending)) {
 			host.triggers[relid]++;
@@ -392,8 +393,8 @@ static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 		 * After the rescind this is never used: the guest may have seen
 		 * the rescind, and freed the pages, since it posted them.
 		 */
-		if (!pfn_valid(pfns[i]) ||
-		    (!chan->rescinded && (!page_count(pfn_to_page(pfns[i])) ||
+		if (!sim_page_valid(pfns[i]) ||
+		    (!chan->rescinded && (!page_count(sim_page(pfns[i])) ||
 					  !sim_is_visible(pfns[i]))))
 			sim_violation("GPADL 0x%x: page 0x%llx", gpadl->handle, pfns[i]);
 		gpadl->pfns[gpadl->known++] = pfns[i];
@@ -430,7 +431,7 @@ static void handle_gpadl(const struct sim_post *post)
 	if (!chan)
 		return;
 	if (msg->range_bytes % sizeof(u64) || !nr_pages || msg->ranges != 1 ||
-	    msg->byte_offset || msg->byte_count != nr_pages * PAGE_SIZE || !msg->gpadl ||
+	    msg->byte_offset || msg->byte_count != nr_pages * SIM_PAGE || !msg->gpadl ||
 	    sim_find_gpadl(msg->gpadl)) {
 		sim_violation("GPADL 0x%x: %u ranges in %u bytes, %u bytes from %u", msg->gpadl,
 			      msg->ranges, msg->range_bytes, msg->byte_count,

@@ -164,9 +164,9 @@ struct sim_version {
 
 extern const struct sim_version sim_versions[];
 extern const unsigned int sim_nr_versions;
-const void *sim_versions_gen_params(const void *prev, char *desc);
+const void *sim_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc);
 /* Those before 5.0: messages on connection 1, an interrupt page. */
-const void *sim_old_versions_gen_params(const void *prev, char *desc);
+const void *sim_old_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc);
 
 /* ---- its life, without KUnit ---- */
 

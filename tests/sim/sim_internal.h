@@ -8,6 +8,7 @@
 #define _SIM_INTERNAL_H
 
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 
 #include "sim_host.h"
@@ -44,8 +45,19 @@ struct sim_gpadl {
 	bool torn;		/* TORNDOWN is on its way or withheld */
 	bool mapped;		/* a VSP uses it */
 	struct sim_rule rule;
-	u64 *pfns;
+	u64 *pfns;		/* of the host's pages */
 };
+
+/* The guest's page that has this one of the host's. */
+static inline struct page *sim_page(u64 pfn)
+{
+	return pfn_to_page(pfn / SIM_PAGES_IN_PAGE);
+}
+
+static inline bool sim_page_valid(u64 pfn)
+{
+	return pfn_valid(pfn / SIM_PAGES_IN_PAGE);
+}
 
 /* A message of the guest, kept for tests. */
 struct sim_logged {
@@ -113,6 +125,8 @@ void sim_close_chan(struct sim_chan *chan);
 struct sim_gpadl *sim_find_gpadl(u32 handle);
 void sim_free_gpadl(struct sim_gpadl *gpadl);
 void sim_free_gpadls_of(u32 relid);
+void *sim_map_pages(const u64 *pfns, u32 nr_pages);
+void sim_unmap_pages(void *at);
 
 /* sim_host.c */
 bool sim_looks_at_pages(void);

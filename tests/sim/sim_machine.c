@@ -738,7 +738,7 @@ bool sim_synics_down(void)
 
 bool sim_is_visible(u64 pfn)
 {
-	return !machine.visible || test_bit(pfn, machine.visible);
+	return !machine.visible || test_bit(pfn / SIM_PAGES_IN_PAGE, machine.visible);
 }
 
 unsigned int sim_timers(void)

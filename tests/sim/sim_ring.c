@@ -18,26 +18,27 @@
 #define FEATURE_PENDING	1
 #define MAX_PACKET	(64 * 1024)
 
+/* The header may be cut out of a larger page of the guest, so it is mapped by itself. */
 int sim_ring_map(struct sim_ring *ring, const u64 *pfns, u32 nr_pages)
 {
-	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL | __GFP_NOFAIL);
-	u32 i;
-
-	for (i = 0; i < nr_pages; i++)
-		pages[i] = pfn_to_page(pfns[i]);
-	ring->header = vmap(pages, nr_pages, VM_MAP, PAGE_KERNEL);
-	kvfree(pages);
+	ring->header = sim_map_pages(pfns, 1);
 	if (!ring->header)
 		return -ENOMEM;
-	ring->data = (u8 *)ring->header + PAGE_SIZE;
-	ring->size = (nr_pages - 1) * PAGE_SIZE;
+	ring->data = sim_map_pages(pfns + 1, nr_pages - 1);
+	if (!ring->data) {
+		sim_unmap_pages(ring->header);
+		ring->header = NULL;
+		return -ENOMEM;
+	}
+	ring->size = (nr_pages - 1) * SIM_PAGE;
 	ring->pos = 0;
 	return 0;
 }
 
 void sim_ring_unmap(struct sim_ring *ring)
 {
-	vunmap(ring->header);
+	sim_unmap_pages(ring->data);
+	sim_unmap_pages(ring->header);
 	ring->header = NULL;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The wire as the simulated host sees it, written from the protocol and not
  * from <linux/hyperv.h> or the driver's headers: a struct that is wrong on one
- * side does not fit the other. Little endian, as everything on x86.
+ * side does not fit the other. Little endian, as everything on x86 and Arm.
  */
 #ifndef _SIM_WIRE_H
 #define _SIM_WIRE_H
@@ -39,6 +39,8 @@ enum {
 #define SIM_V(major, minor)	(((major) << 16) | (minor))
 
 #define SIM_PAYLOAD		240	/* bytes of a message at most */
+#define SIM_PAGE		4096	/* the host's, whatever the guest's are */
+#define SIM_PAGES_IN_PAGE	(PAGE_SIZE / SIM_PAGE)
 #define SIM_RELIDS		2048	/* event flags; 0 is no relid */
 #define SIM_SINT		2
 #define SIM_NO_VP		0xffffffff

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# L2: the agent. Runs what the test sends over the second serial port and answers with exit status and output.
+# L2: the agent. Runs what the test sends over the second serial port, of which agent= of the command line may tell the
+# name, and answers with exit status and output.
 # A line "ID =COMMAND" or "ID COMMAND-in-base64" is answered by "ID STATUS plain|gzip LENGTH", a newline and LENGTH bytes.
 # Both processes and bytes on the line are slow in a nested guest: few of either.
 mount -t proc proc /proc
@@ -10,7 +11,7 @@ mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 mount -t tracefs trace /sys/kernel/tracing 2>/dev/null
 echo 8 >/proc/sys/kernel/printk
 
-exec 3<>/dev/ttyS1
+exec 3<>"/dev/${agent:-ttyS1}"
 stty raw -echo <&3
 # A guest that has a disk for it: if there is an image, nothing of this life goes on. The kernel hands us early= of its
 # command line, modules that are there before.

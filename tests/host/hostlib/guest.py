@@ -24,6 +24,10 @@ DISK_MODULES = ["virtio_pci", "virtio_blk"]
 HYPERV = ("host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-tlbflush,hv-ipi,"
           "hv-crash,hv-reset,hv-frequencies")
 MACHINE = "q35,accel=kvm,kernel-irqchip=on,i8042=off,sata=off,smbus=off"
+PLAIN_MACHINE = ("-machine", "q35", "-cpu", "max")
+ARM64_QEMU = "qemu-system-aarch64"
+# A processor without pointer authentication, which costs an emulator most of its time.
+ARM64_MACHINE = ("-machine", "virt,gic-version=3", "-cpu", "cortex-a57")
 # Else another one each time that QEMU starts: the device would not be there again after hibernation.
 INSTANCE = "bea1100b-0001-4a5e-9d0e-000000000001"
 # What no guest may say, whatever a test is about.
@@ -264,26 +268,30 @@ def _image(setup: Setup, kernel: Kernel, driver: Path | None, path: Path) -> dic
     if driver:
         modules["hv_vmbus"] = driver
     modules |= {module_name(extra.name): extra for extra in setup.extra_modules}
-    l2_image(modules, dict(setup.files), path, disk)
+    l2_image(modules, dict(setup.files), path, disk, kernel.arm64)
     return {name: kernel.load_order([name]) for name in names}
 
 
 def _common(setup: Setup, initrd: str, kernel: Kernel, console: str) -> list[str]:
-    append = (f"console=ttyS0 panic=-1 oops=panic sysctl.kernel.watchdog_thresh=60 "
+    append = (f"{'console=ttyAMA0 agent=ttyAMA1' if kernel.arm64 else 'console=ttyS0'} panic=-1 oops=panic sysctl.kernel.watchdog_thresh=60 "
               f"rcupdate.rcu_cpu_stall_timeout=120 {QUIET} {setup.append}")
-    argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-smp", str(setup.smp), "-m",
+    argv = [ARM64_QEMU if kernel.arm64 else QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-smp", str(setup.smp), "-m",
             str(setup.memory), "-kernel", str(kernel.image.resolve()), "-initrd", initrd, "-append", append.strip(),
             "-serial", f"file:{console}"]
     return argv + ([] if setup.reboots else ["-no-reboot"]) + list(setup.qemu)
 
 
-def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
-    """Boot an L2 with this driver in its image (loaded by the test, not by the boot). May raise BootLost."""
-    kernel = Kernel.get(setup.kernel)
+def boot(machine: Machine, setup: Setup, driver: Path | None, kernel: Kernel | None = None,
+         initrd: Path | None = None) -> Guest:
+    """Boot an L2 with this driver in its image (loaded by the test, not by the boot). May raise BootLost.
+
+    With an initrd it is that one, and the kernel is the one given; whatever it starts has to end in the agent.
+    """
+    kernel = kernel or Kernel.get(setup.kernel)
     machine.ensure_booted()
     run = machine.new_run()
-    order = _image(setup, kernel, driver, run / "initrd")
-    argv = _common(setup, "initrd", kernel, "console") + [
+    order = {} if initrd else _image(setup, kernel, driver, run / "initrd")
+    argv = _common(setup, str(initrd or "initrd"), kernel, "console") + [
         "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV,
         "-global", "ICH9-LPC.disable_s4=1",
         "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
@@ -294,7 +302,9 @@ def boot(machine: Machine, setup: Setup, driver: Path) -> Guest:
         argv += ["-device", "vmbus-bridge", "-device", f"hv-balloon,id=hvb,instanceid={INSTANCE}"]
     if setup.disk:
         argv += ["-drive", f"if=virtio,format=raw,cache=unsafe,file={DISK}"]
-    machine.start(run, argv, f"rm -f {DISK}; truncate -s {setup.disk}M {DISK}" if setup.disk else "")
+    # Where what is written to a disk that others have, too, is kept.
+    before = "export TMPDIR=/dev"
+    machine.start(run, argv, before + (f"; rm -f {DISK}; truncate -s {setup.disk}M {DISK}" if setup.disk else ""))
     agent_stream, monitor_stream = machine.streams["agent"], machine.streams["monitor"]
     guest = Guest(setup, kernel, driver, run, Agent(agent_stream), Monitor(monitor_stream), machine, order=order,
                   argv=argv)
@@ -309,7 +319,7 @@ def boot_plain(setup: Setup, driver: Path | None, run: Path) -> Guest:
     order = _image(setup, kernel, driver, run / "initrd")
     ours, theirs = socket.socketpair()
     argv = _common(setup, str(run / "initrd"), kernel, str(run / "console")) + [
-        "-machine", "q35", "-accel", "tcg", "-cpu", "max",
+        *(ARM64_MACHINE if kernel.arm64 else PLAIN_MACHINE), "-accel", "tcg",
         "-chardev", f"socket,id=agent,fd={theirs.fileno()}", "-serial", "chardev:agent",
     ]
     process = spawn(argv, run / "qemu.log", [theirs.fileno()])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .cpio import Image
-from .kernel import HOST, Kernel, module_bytes
+from .kernel import HOST, Kernel, module_bytes, setup
 
 BUSYBOX = Path("/bin/busybox")
 
@@ -17,12 +17,13 @@ L1_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm_amd"]
 L1_MODULE_ARGS = {"kvm_amd": "nested=0 avic=0"}
 
 
-def _base(init: str) -> Image:
+def _base(init: str, arm64: bool = False) -> Image:
+    """With busybox of the guest's architecture; this machine's tells what applets it has."""
     image = Image()
     for name in ("proc", "sys", "dev", "tmp", "host", "root", "m"):
         image.directory(name)
     image.device("dev/console", 5, 1)
-    image.copy(BUSYBOX, "bin/busybox")
+    image.copy(Path(setup("busybox", "arm64")) if arm64 else BUSYBOX, "bin/busybox")
     for applet in subprocess.run([str(BUSYBOX), "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
         if applet != "busybox":
             image.symlink(f"bin/{applet}", "busybox")
@@ -42,12 +43,13 @@ def l1_image(kernel: Kernel, path: Path) -> None:
     image.write(path)
 
 
-def l2_image(modules: dict[str, Path], files: dict[str, Path], path: Path, disk: Sequence[str] = ()) -> None:
+def l2_image(modules: dict[str, Path], files: dict[str, Path], path: Path, disk: Sequence[str] = (),
+             arm64: bool = False) -> None:
     """L2: busybox, modules as /m/NAME.ko, files under the names given, and the agent.
 
     With names of modules that drive its disk, it looks for an image of hibernation there.
     """
-    image = _base("l2-init.sh")
+    image = _base("l2-init.sh", arm64)
     if disk:
         image.file("m/disk", "".join(f"{name}\n" for name in disk).encode())
     for name, source in modules.items():

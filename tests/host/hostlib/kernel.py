@@ -81,12 +81,19 @@ class Kernel:
         return (self.path / "kver").read_text().strip()
 
     @property
+    def arm64(self) -> bool:
+        """Is it for that architecture, and not for the machine's own?"""
+        return (self.path / "arch").exists()
+
+    @property
     def vmlinuz(self) -> Path:
         return self.path / "vmlinuz"
 
     @property
     def image(self) -> Path:
         """What to boot: the kernel unpacked if it has an entry for that, which spares emulated processors the unpacking."""
+        if self.arm64:
+            return self.vmlinuz
         unpacked = self.path / "vmlinux"
         if not unpacked.exists():
             contents = unpacked_kernel(self.vmlinuz.read_bytes())

@@ -25,6 +25,8 @@ from .machine import Machine
 KEXEC = Path("/sbin/kexec")
 BOOT_TRIES = 3
 OURS, STOCK = "ours", "stock"
+# The series that have a kernel of the distribution with VMBus as a module, and the one of which there is only its source.
+EACH_SERIES = ("6.1", "6.12", "debug-7")
 
 
 class Skip(Exception):
@@ -64,6 +66,12 @@ def case(setup: Setup | None = Setup(extras=("vscs",)), kernels: tuple[str, ...]
         CASES.append(Case(function, setup, kernels, drivers, beside))
         return function
     return declare
+
+
+def applies(item: Case, kernel: str, driver: str) -> bool:
+    """Whether a case is for a kernel: a checking kernel of any series is "debug", one with PREEMPT_RT has its series' cases."""
+    names = {kernel, kernel.removesuffix("-rt"), kernel.partition("-")[0] if kernel.startswith("debug") else kernel}
+    return bool(names & {*item.kernels}) and driver in item.drivers
 
 
 class Environment:
@@ -270,8 +278,7 @@ def run_cases(kernels: list[str], driver: str, pattern: str, logs: Path, coverag
     """Run the cases that apply; return the counts. The plan line at the end tells what should have been run."""
     shutil.rmtree(logs, ignore_errors=True)
     report = Report(logs)
-    wanted = {kernel: [item for item in CASES
-                       if {kernel, kernel.removesuffix("-rt")} & {*item.kernels} and driver in item.drivers and re.search(pattern, item.name)]
+    wanted = {kernel: [item for item in CASES if applies(item, kernel, driver) and re.search(pattern, item.name)]
               for kernel in kernels}
     print("KTAP version 1", flush=True)
     try:
