@@ -45,7 +45,8 @@ for name, module in list(sys.modules.items()):
 NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.
 TOOLS = {"test_nic": NETWORK, "test_scsi": (FIO,), "test_storm": (*NETWORK, FIO), "test_rounds": (*NETWORK, FIO),
-         "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping"), "test_vmbusstat": (*NETWORK, VMBUSSTAT)}
+         "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping"), "test_vmbusstat": (*NETWORK, VMBUSSTAT),
+         "test_recipes": ("ip",)}
 SHELL = ("storm.sh", "rounds.sh")
 IMAGE_MEGABYTES = 1024
 APPEND = "panic_on_warn=1 log_buf_len=4M"
