@@ -9,6 +9,15 @@ all: modules ## the module, for the kernel that KDIR or KVER names (default: the
 modules: | headers ## the same
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+install: ## the module that was built here, into kernel KVER's directory; make uninstall takes it away
+	@packaging/install $(KVER)
+
+uninstall: ## that
+	@packaging/install --remove $(KVER)
+
+deb: ## the package hv-vmbus-dkms
+	@packaging/deb
+
 loop: | headers ## hv_vmbus_loop.ko, the driver on a simulated host with devices (Documentation/loop-host.rst)
 	@tests/loop/build $(KDIR)
 
@@ -72,4 +81,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop and clean work with.'
 
-.PHONY: all modules loop headers tools demo test test-all check kernels abi-check model fuzz bench coverage clean help
+.PHONY: all modules install uninstall deb loop headers tools demo test test-all check kernels abi-check model fuzz bench coverage clean help
