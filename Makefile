@@ -59,6 +59,9 @@ bench: | tools ## instructions per operation, the stock module's beside ours
 coverage: | tools ## share of lines and branches that the tests reach, by file
 	tests/coverage/run
 
+docs: | tools ## build/html: these pages and the kernel-doc, by Sphinx
+	@tests/setup/docs
+
 SECONDS ?= 60
 
 fuzz: | tools ## rings and messages against a hostile host in user space, each target for SECONDS (60)
@@ -81,4 +84,4 @@ help: ## this list
 	@echo
 	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop and clean work with.'
 
-.PHONY: all modules install uninstall deb loop headers tools demo test test-all check kernels abi-check model fuzz bench coverage clean help
+.PHONY: all modules install uninstall deb loop headers tools demo test test-all check kernels abi-check model docs fuzz bench coverage clean help
