@@ -2,11 +2,12 @@
 /*
  * Fragments the memory of a test guest.
  *
- * Takes every free block of two pages and more, the largest first, and gives back
- * every second page frame of it: what is free afterwards is not contiguous, and
- * what lies between cannot be moved. Half of what was free stays so all the time,
- * so others may be at work. Page cache can still be reclaimed in larger blocks,
- * so drop the caches first.
+ * Takes every free block of PIECE pages and more, the largest first, and gives
+ * back all but one page frame of each PIECE: no more than what lies between two of
+ * those is contiguous afterwards, and they cannot be moved. Smaller blocks stay
+ * whole, since the kernel would rather kill init than do without one of eight
+ * pages. Most of what was free stays so all the time, so others may be at work.
+ * Page cache can still be reclaimed in larger blocks, so drop the caches first.
  *
  *   insmod vmbus_frag.ko                                 fragments
  *   echo 0 > /sys/module/vmbus_frag/parameters/hold      gives all of it back
@@ -20,6 +21,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -31,6 +33,8 @@ static unsigned long held;
 module_param(held, ulong, 0444);
 MODULE_PARM_DESC(held, "pages held now");
 
+#define PIECE	16
+
 /* Pages are chained by their own lru member, which is the owner's to use. */
 static LIST_HEAD(pages);
 
@@ -39,10 +43,13 @@ static void fragment_block(struct page *block, unsigned int order)
 	unsigned int i;
 
 	split_page(block, order);
-	for (i = 0; i < 1U << order; i += 2) {
-		list_add(&block[i + 1].lru, &pages);
-		held++;
-		__free_page(&block[i]);
+	for (i = 0; i < 1U << order; i++) {
+		if (i % PIECE) {
+			__free_page(&block[i]);
+		} else {
+			list_add(&block[i].lru, &pages);
+			held++;
+		}
 	}
 }
 
@@ -52,7 +59,7 @@ static void fragment(void)
 	struct page *block;
 	unsigned int order;
 
-	for (order = get_order(SZ_4M); order; order--) {
+	for (order = get_order(SZ_4M); order >= ilog2(PIECE); order--) {
 		while ((block = alloc_pages(__GFP_NOWARN, order))) {
 			fragment_block(block, order);
 			cond_resched();
