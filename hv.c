@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages, with
- * x86.c or arm64.c for what differs there (vmbus_arch.h). It implements the host
- * seam (vmbus_host.h).
+ * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages. It
+ * implements the host seam (vmbus_host.h), with x86.c or arm64.c for what differs
+ * there (vmbus_arch.h).
  *
  * Actions: attach and detach at module load and unload; synic_up and synic_down
  * on each CPU as it comes and goes; synic_suspend and synic_resume around the
@@ -228,6 +228,12 @@ static void message_done(struct hv_message *message, u32 type)
 		hv_set_msr(HV_MSR_EOM, 0);
 }
 
+static void timer_expired(struct hv_message *message)
+{
+	vmbus_arch_timer_isr();
+	message_done(message, HVMSG_TIMER_EXPIRED);
+}
+
 static u32 vp_index(unsigned int cpu)
 {
 	return hv_cpu_number_to_vp_number(cpu);
@@ -250,7 +256,10 @@ static void on_kexec(void)
 static void on_crash(struct pt_regs *regs)
 {
 	crash_upcall();
-	vmbus_arch_timers_crash();
+	if (vmbus_arch_timers_crash()) {
+		hv_set_msr(HV_MSR_STIMER0_COUNT, 0);
+		hv_set_msr(HV_MSR_STIMER0_CONFIG, 0);
+	}
 	synic_disable();
 }
 
@@ -312,7 +321,7 @@ const struct vmbus_host_ops vmbus_hyperv_host = {
 	.post_message = post_message,
 	.signal_event = signal_event,
 	.message_done = message_done,
-	.timer_expired = vmbus_arch_timer_expired,
+	.timer_expired = VMBUS_ARCH_TIMERS ? timer_expired : NULL,
 	.vp_index = vp_index,
 	.set_visible = set_visible,
 };

@@ -11,7 +11,6 @@
 #include <asm/mshyperv.h>
 
 #include "include/vmbus_arch.h"
-#include "include/vmbus_slot.h"
 #include "include/vmbus_wire.h"
 
 bool vmbus_arch_found(void)
@@ -76,23 +75,18 @@ void vmbus_arch_timers_kexec(void)
 		hv_stimer_global_cleanup();
 }
 
-void vmbus_arch_timers_crash(void)
+bool vmbus_arch_timers_crash(void)
 {
 	/*
 	 * The other CPUs' timers died with them: they are stopped in the NMI. To
 	 * unbind a timer takes a mutex, so one with messages is just switched off.
 	 */
-	if (timers_are_direct()) {
+	if (timers_are_direct())
 		hv_stimer_cleanup(raw_smp_processor_id());
-	} else if (timers_are_messages()) {
-		hv_set_msr(HV_MSR_STIMER0_COUNT, 0);
-		hv_set_msr(HV_MSR_STIMER0_CONFIG, 0);
-	}
+	return timers_are_messages();
 }
 
-void vmbus_arch_timer_expired(struct hv_message *message)
+void vmbus_arch_timer_isr(void)
 {
 	hv_stimer0_isr();
-	if (vmbus_slot_free(message, HVMSG_TIMER_EXPIRED))
-		hv_set_msr(HV_MSR_EOM, 0);
 }

@@ -10,8 +10,6 @@
 #include <linux/types.h>
 #include <asm/mshyperv.h>
 
-struct hv_message;
-
 /**
  * vmbus_arch_found() - is this kernel on Hyper-V?
  *
@@ -53,14 +51,18 @@ void vmbus_arch_sint_up(union hv_synic_sint *sint);
 
 static inline void vmbus_arch_sint_down(void) { }
 
-/* Synthetic timers that send messages: given up before a SynIC is, on its CPU. */
+/* There are synthetic timers, which may send messages. */
+#define VMBUS_ARCH_TIMERS	1
+
+/* Those that do: given up before a SynIC is, on its CPU. */
 void vmbus_arch_timers_up(unsigned int cpu);
 void vmbus_arch_timers_down(unsigned int cpu);
-/* All timers, before another kernel starts; this CPU's, after a crash. */
+/* All timers, before another kernel starts. */
 void vmbus_arch_timers_kexec(void);
-void vmbus_arch_timers_crash(void);
-/* The message of one. Hard interrupt. */
-void vmbus_arch_timer_expired(struct hv_message *message);
+/* This CPU's, after a crash. Return: whether it is on still, to be switched off by its MSRs. */
+bool vmbus_arch_timers_crash(void);
+/* One has sent a message. Hard interrupt. */
+void vmbus_arch_timer_isr(void);
 
 #else
 
@@ -70,11 +72,13 @@ void vmbus_arch_timer_expired(struct hv_message *message);
 void vmbus_arch_sint_down(void);
 
 /* The kernel's clock is the architecture's own. */
+#define VMBUS_ARCH_TIMERS	0
+
 static inline void vmbus_arch_timers_up(unsigned int cpu) { }
 static inline void vmbus_arch_timers_down(unsigned int cpu) { }
 static inline void vmbus_arch_timers_kexec(void) { }
-static inline void vmbus_arch_timers_crash(void) { }
-#define vmbus_arch_timer_expired	NULL
+static inline bool vmbus_arch_timers_crash(void) { return false; }
+static inline void vmbus_arch_timer_isr(void) { }
 
 #endif
 
