@@ -4,11 +4,10 @@ import pathlib
 import shutil
 import subprocess
 
-from hostlib.agent import BootLost
 from hostlib.guest import DISK_MODULES, Setup, boot_plain
 from hostlib.images import libraries
 from hostlib.kernel import Kernel
-from hostlib.testing import BOOT_TRIES
+from hostlib.testing import until_booted
 from loads import disk_loads
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -105,9 +104,4 @@ def boot(name, needed, where):
     files = (*files, ("m/disk", early))
     want = Setup(kernel=name, modules=(), extra_modules=(*modules, *fragments, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
                  qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"), files=files)
-    for left in reversed(range(BOOT_TRIES)):
-        try:
-            return boot_plain(want, None, where / f"boot{left}")
-        except BootLost:
-            if not left:
-                raise
+    return until_booted(lambda number: boot_plain(want, None, where / f"boot{number}"))

@@ -3,6 +3,7 @@
 import re
 
 from looplib import LOOP, NIC, case
+from test_nic import instance
 
 B = "/sys/bus/vmbus/devices"
 UNKNOWN = "11112222-3333-4444-5555-666677778888"
@@ -39,7 +40,7 @@ def recipe_device_is_missing(loop):
     # Nothing of other cases.
     loop.sh("for module in uio_hv_generic hv_sock hv_utils hv_netvsc hv_storvsc; do rmmod $module; done; rmmod hv_vmbus_loop", 120)
     loop.start()
-    nic = loop.nic = "4e1c0000-4e1c-4e1c-1c4e-1c4e1c4e1c4e"
+    nic = loop.nic = instance(0)
     loop.host("nic", "offer 0")
     loop.wait(lambda: loop.guest.run(f"test -d {B}/{nic}")[0] == 0, "no device")
     said(loop, f"for d in {B}/*; do echo ${{d##*/}} $(cat $d/class_id) $(readlink $d/driver); done", rf"(?m)^{nic} \{{{NIC}\}}\s*$")

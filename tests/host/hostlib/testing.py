@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .agent import BootLost, Lost
 from .guest import Guest, Setup, boot, boot_plain
@@ -25,8 +26,21 @@ from .machine import Machine
 KEXEC = Path("/sbin/kexec")
 BOOT_TRIES = 3
 OURS, STOCK = "ours", "stock"
+T = TypeVar("T")
 # The series that have a kernel of the distribution with VMBus as a module, and the one of which there is only its source.
 EACH_SERIES = ("6.1", "6.12", "debug-7")
+
+
+def until_booted(boot_once: Callable[[int], T], lost: Callable[[], object] = lambda: None) -> T:
+    """Call boot_once, with a number of its own each time, until a guest's init is reached; lost after each time that it is not."""
+    for left in reversed(range(BOOT_TRIES)):
+        try:
+            return boot_once(left)
+        except BootLost:
+            lost()
+            if not left:
+                raise
+    raise AssertionError("not reached")
 
 
 class Skip(Exception):
