@@ -144,13 +144,41 @@ apt_ready() {
 	fi
 }
 
+# mirror_of RELEASE: where debootstrap finds it.
+mirror_of() { apt_sources | awk -v r="$1" '$(NF - 1) == r && !seen++ { print $(NF - 2) }'; }
+
+# newest_of PACKAGE: PACKAGE=VERSION of the newest in the lists; nothing if there is none.
+newest_of() { apt_do cache madison "$1" | awk '{ print $3 }' | sort -V | tail -n 1 | sed "s/^./$1=&/"; }
+
+# apt_install [-t SUITE] PACKAGE...: lists age, and a file that is gone from the mirror is found after a fresh update.
+apt_install() {
+	say "installing $*"
+	set -- get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+	logged apt-install apt_do "$@" || { apt_ready fresh && logged apt-install apt_do "$@"; }
+}
+
+# deb_of PACKAGE=VERSION: the name of its file.
+deb_of() { echo "$(echo "$1" | tr '=:' '_%').deb"; }
+
+# apt_fetch_found DIR COMMAND...: fetch the package that the command names, once more after a fresh update; print which.
+apt_fetch_found() {
+	local dir=$1 package
+	shift
+	package=$("$@")
+	[ -n "$package" ] || die "not in the package lists: $*"
+	apt_fetch "$dir" "$package" || {
+		apt_ready fresh && package=$("$@") && apt_fetch "$dir" "$package" || return 1
+	}
+	echo "$package"
+}
+
 # apt_fetch DIR PACKAGE=VERSION...: the .deb files into DIR, those already there left alone.
 apt_fetch() {
 	local dir=$1 spec file
 	shift
 	mkdir -p "$dir"
 	for spec in "$@"; do
-		file=$dir/$(echo "$spec" | tr '=:' '_%').deb
+		file=$dir/$(deb_of "$spec")
 		[ -e "$file" ] && continue
 		rm -rf "$dir/partial" && mkdir "$dir/partial"
 		say "downloading ${spec%%=*} ${spec#*=}"
