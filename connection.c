@@ -20,6 +20,7 @@
 #include <linux/nmi.h>
 #include <linux/slab.h>
 #include <linux/static_call.h>
+#include <linux/timekeeping.h>
 #include <asm/mshyperv.h>
 
 #include "include/vmbus_private.h"
@@ -32,7 +33,8 @@
 
 /* Step and reminder of the wait for UNLOAD_RESPONSE after a crash. */
 #define CRASH_POLL_MS		10
-#define CRASH_NOTICE_MS		5000
+#define CRASH_POLL_NS		(CRASH_POLL_MS * NSEC_PER_MSEC)
+#define CRASH_NOTICE_NS		(5ULL * NSEC_PER_SEC)
 
 /*
  * How long a host that watched our pages must have left them alone before they
@@ -796,6 +798,22 @@ static bool crash_poll_messages(void)
 	return unloaded;
 }
 
+/*
+ * One step of a wait after a crash. mdelay() is short where the hypervisor had
+ * no time for the guest while that calibrated it, so the clock decides.
+ * Return: ns that have passed, CRASH_POLL_MS at most.
+ */
+static u64 crash_pause(void)
+{
+	u64 begun = ktime_get_mono_fast_ns(), passed;
+
+	mdelay(CRASH_POLL_MS);
+	touch_nmi_watchdog();
+	passed = ktime_get_mono_fast_ns() - begun;
+	/* It stands while timekeeping is suspended. */
+	return passed ? min_t(u64, passed, CRASH_POLL_NS) : CRASH_POLL_NS;
+}
+
 /**
  * vmbus_unload_crashed() - tell the host that we go, on the way down
  *
@@ -807,13 +825,14 @@ void vmbus_unload_crashed(void)
 	struct vmbus_channel_message_header msg = {
 		.msgtype = CHANNELMSG_UNLOAD,
 	};
-	unsigned int waited;
+	u64 deadline = (u64)vmbus_deadlines.unload * NSEC_PER_MSEC;
+	u64 waited, notice = 0;
 	int err = -EAGAIN;
 
 	if (xchg(&vmbus_conn.state, VMBUS_DISCONNECTED) == VMBUS_DISCONNECTED || !can_unload())
 		return;
 
-	for (waited = 0; waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
+	for (waited = 0; waited < deadline; waited += crash_pause()) {
 		/*
 		 * What a stopped CPU has left in its slot, a timer's message
 		 * say, would keep the answer out for good: only that CPU can
@@ -825,15 +844,14 @@ void vmbus_unload_crashed(void)
 		/* As post_to() has it; a host that refused will not answer. */
 		if (err != -EAGAIN && err != -ENOTCONN)
 			break;
-		mdelay(CRASH_POLL_MS);
 	}
-	for (; !err && waited < vmbus_deadlines.unload; waited += CRASH_POLL_MS) {
+	for (; !err && waited < deadline; waited += crash_pause()) {
 		if (crash_poll_messages() || READ_ONCE(unload_answered))
 			return;
-		if (waited % CRASH_NOTICE_MS == 0)
+		if (waited >= notice) {
 			pr_notice("Waiting for VMBus UNLOAD to complete\n");
-		mdelay(CRASH_POLL_MS);
-		touch_nmi_watchdog();
+			notice = waited + CRASH_NOTICE_NS;
+		}
 	}
 	pr_err("Continuing even though VMBus UNLOAD did not complete\n");
 }
