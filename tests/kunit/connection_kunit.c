@@ -6,6 +6,7 @@
  * follows goes to the connection id that its version asks for.
  */
 #include <linux/ktime.h>
+#include <linux/sched.h>
 
 #include "guest.h"
 #include "suites.h"
@@ -344,13 +345,16 @@ static void offers_are_asked_for_but_unheard(struct kunit *test)
 /*
  * A host that was saved and restored offers without being asked. The message
  * work and the task that waits for the version share a CPU, where the work goes
- * first: so all of it is there before the task wakes.
+ * first, since the task is as nice as can be: so all of it is there before the
+ * task wakes.
  */
 static void start_unasked(struct kunit *test, u32 version, bool again)
 {
 	sim_offer_unasked(again);
 	set_cpus_allowed_ptr(current, cpumask_of(VMBUS_CONNECT_CPU));
+	sched_set_normal(current, MAX_NICE);
 	sim_start_ok(test, version);
+	sched_set_normal(current, 0);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 }
 

@@ -273,7 +273,7 @@ static void wrong_write_index(struct kunit *test)
 	u32 i, api, offset8, in;
 
 	for (i = 0; i < ARRAY_SIZE(fills); i++) {
-		for (in = 0; in < DATA; in += 8) {
+		for (in = 0; in < DATA; in = ring_next(in, 8, DATA)) {
 			api = in / 8 % RING_APIS;
 			mend_in(guest, DATA / 2);
 			write_some(test, guest, 1);
@@ -318,7 +318,7 @@ static void wrong_read_index(struct kunit *test)
 	u32 out, used, i;
 	int err;
 
-	for (out = 0; out < DATA; out += 8) {
+	for (out = 0; out < DATA; out = ring_next(out, 8, DATA)) {
 		mend_out(guest, DATA / 2);
 		for (i = 0; i < 3; i++) {
 			used = (DATA / 2 + i * STEP + DATA - out) % DATA;

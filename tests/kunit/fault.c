@@ -30,14 +30,17 @@ struct stack {
 };
 
 /* The innermost return address in this module; NULL: not ours. */
-static void *module_caller(const struct kprobe *kp, struct stack *stack)
+static void *module_caller(const struct kprobe *kp, struct pt_regs *regs, struct stack *stack)
 {
-	unsigned long probe = (unsigned long)kp->addr;
+	unsigned long ip = instruction_pointer(regs);
 	unsigned int i;
 
+	/* Behind the breakpoint the unwinder would take the first instruction as done. */
+	instruction_pointer_set(regs, (unsigned long)kp->addr);
 	stack->nr = stack_trace_save(stack->entries, DEPTH, 0);
-	/* Up to the probed function the stack is the probe's own. */
-	for (i = 0; i < stack->nr && stack->entries[i] - probe > 1; i++)
+	instruction_pointer_set(regs, ip);
+	/* It begins with the probe's own functions, which are here, too. */
+	for (i = 0; i < stack->nr && within_module(stack->entries[i], THIS_MODULE); i++)
 		;
 	for (; i < stack->nr; i++)
 		if (within_module(stack->entries[i], THIS_MODULE))
@@ -45,18 +48,29 @@ static void *module_caller(const struct kprobe *kp, struct stack *stack)
 	return NULL;
 }
 
-/* Before 6.2 the kernel leaks the name of a set that it cannot add: spare it that. */
-static bool leaks_anyway(const struct stack *stack)
+static bool passes(const struct stack *stack, const char *function)
 {
 	char symbol[KSYM_SYMBOL_LEN];
 	unsigned int i;
 
 	for (i = 0; i < stack->nr; i++) {
 		sprint_symbol(symbol, stack->entries[i]);
-		if (strstarts(symbol, "kset_register+"))
+		if (strstarts(symbol, function))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Faults of the kernel, to be spared: before 6.2 it leaks the name of a set that
+ * it cannot add; in 6.12 a bus whose files and sets it cannot make takes back a
+ * lock's key that it has not registered yet.
+ */
+static bool kernel_fails(const struct stack *stack)
+{
+	return passes(stack, "kset_register+") ||
+	       (passes(stack, "bus_register+") &&
+		(passes(stack, "kset_create_and_add+") || passes(stack, "sysfs_")));
 }
 
 /* Of the function that has just been entered. */
@@ -79,11 +93,11 @@ static int maybe_fail(const struct kprobe *kp, struct pt_regs *regs, gfp_t gfp,
 	if (!atomic_read(&left) || gfp & (__GFP_NOFAIL | __GFP_NOWARN) ||
 	    !strcmp(current->comm, "sim_host"))
 		return 0;
-	caller = module_caller(kp, &stack);
+	caller = module_caller(kp, regs, &stack);
 	if (!caller || atomic_dec_if_positive(&left))
 		return 0;
 	WRITE_ONCE(where, caller);
-	if (leaks_anyway(&stack))
+	if (kernel_fails(&stack))
 		return 0;
 	/* Back to the caller, as if the function had returned this. */
 	regs_set_return_value(regs, failure);

@@ -11,7 +11,7 @@
 #include "suites.h"
 
 #define DATA	(RING_SMALLEST - PAGE_SIZE)
-#define STEP	64		/* bytes that a packet of PAYLOAD bytes takes */
+#define STEP	(DATA / 64)	/* bytes that a packet of PAYLOAD bytes takes */
 #define PAYLOAD	(STEP - RING_DESC - RING_TRAILER)
 
 static const u8 payload[PAYLOAD];
@@ -114,7 +114,7 @@ static void host_signals_room(struct kunit *test)
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
 	u32 wanted, free, before;
 
-	for (wanted = 8; wanted <= DATA; wanted += 264) {
+	for (wanted = 8; wanted <= DATA; wanted += DATA / 16 + 8) {
 		ring_seek_out(guest, sim_random(DATA / 8) * 8);
 		send_some(test, guest, DATA / STEP - 1);
 		KUNIT_EXPECT_EQ(test, guest_send(guest, payload, PAYLOAD, 0), -EAGAIN);
@@ -135,7 +135,8 @@ static void host_signals_room(struct kunit *test)
 
 /* ---- host to guest: the host waits for room ---- */
 
-static const u32 wanted_sizes[] = { 0, 1, 7, 8, 63, 64, 65, 72, 100, 128, 2048, 2049, 2055, 4000,
+static const u32 wanted_sizes[] = { 0, 1, 7, 8, STEP - 1, STEP, STEP + 1, STEP + 8, STEP + 36,
+				    2 * STEP, DATA / 2, DATA / 2 + 1, DATA / 2 + 7, DATA - 96,
 				    DATA - 17, DATA - 16, DATA - 9, DATA - 8, DATA - 1, DATA,
 				    DATA + 1, 0x80000000, U32_MAX };
 
@@ -221,7 +222,7 @@ static void host_that_was_stuck(struct kunit *test)
 	struct ring_packet big = plain;
 
 	big.payload = ring_pattern(DATA, 1);
-	for (len = 0; len < DATA - 32; len += 56) {
+	for (len = 0; len < DATA - 32; len += STEP - 8) {
 		big.len = len;
 		ring_seek_in(guest, sim_random(DATA / 8) * 8);
 		for (round = 0; !ring_host_write(guest, &plain); round++)
@@ -278,7 +279,7 @@ static void debug_info(struct kunit *test)
 	struct vmbus_channel *ch = guest->ch;
 	u32 offset;
 
-	for (offset = 0; offset < DATA; offset += 8) {
+	for (offset = 0; offset < DATA; offset = ring_next(offset, 8, DATA)) {
 		ring_seek_out(guest, offset);
 		ring_seek_in(guest, offset);
 		send_some(test, guest, 3);

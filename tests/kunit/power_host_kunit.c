@@ -344,6 +344,7 @@ static void host_neither_confirms_nor_comes_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sleep_nr_devices(), 1);
 	/* Nobody knows what that host does with our memory. */
 	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ESHUTDOWN);
+	vsc_unregister(vsc);
 	sim_stop(test);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
 }

@@ -54,7 +54,7 @@ static void sends_at_every_offset(struct kunit *test)
 	u32 offset, i, used;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (offset = 0; offset < SMALL_DATA; offset += 8) {
+		for (offset = 0; offset < SMALL_DATA; offset = ring_next(offset, 8, SMALL_DATA)) {
 			packet = inband(sizes[i], offset + i);
 			used = ring_len(&packet) + RING_TRAILER;
 			ring_seek_out(guest, offset);
@@ -86,7 +86,7 @@ static void receives_at_every_offset(struct kunit *test)
 	u32 offset, i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (offset = 0; offset < SMALL_DATA; offset += 8) {
+		for (offset = 0; offset < SMALL_DATA; offset = ring_next(offset, 8, SMALL_DATA)) {
 			packet = inband(sizes[i], offset + i);
 			ring_seek_in(guest, offset);
 			KUNIT_ASSERT_TRUE_MSG(test, ring_guest_reads(test, guest, &packet, *way),
@@ -99,11 +99,12 @@ static void sends_every_size(struct kunit *test)
 {
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
 	struct ring_packet packet;
-	u32 len;
+	u32 len, sent = 0;
 
-	for (len = 0; len <= SMALL_MOST; len++) {
+	for (len = 0; len <= SMALL_MOST; len = ring_next(len, 1, SMALL_MOST)) {
 		packet = inband(len, len);
 		KUNIT_ASSERT_EQ(test, send_inband(guest, &packet), 0);
+		sent++;
 		KUNIT_ASSERT_TRUE_MSG(test, ring_host_reads(test, guest, &packet), "%u bytes",
 				      len);
 	}
@@ -111,7 +112,7 @@ static void sends_every_size(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, send_inband(guest, &packet), -EINVAL);
 	KUNIT_EXPECT_EQ(test, vmbus_sendpacket_getid(guest->ch, (void *)packet.payload, len, 1,
 						     NULL, VM_PKT_DATA_INBAND, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, sim_signals(guest->host), len);
+	KUNIT_EXPECT_EQ(test, sim_signals(guest->host), sent);
 	KUNIT_EXPECT_EQ(test, guest->ch->out_full_total, 0);
 }
 
@@ -119,15 +120,16 @@ static void receives_every_size(struct kunit *test)
 {
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
 	struct ring_packet packet;
-	u32 len;
+	u32 len, received = 0;
 
-	for (len = 0; len <= SMALL_MOST; len++) {
+	for (len = 0; len <= SMALL_MOST; len = ring_next(len, 1, SMALL_MOST)) {
 		packet = inband(len, len);
 		KUNIT_ASSERT_TRUE_MSG(test,
-				      ring_guest_reads(test, guest, &packet, len % RING_APIS),
+				      ring_guest_reads(test, guest, &packet, received % RING_APIS),
 				      "%u bytes", len);
+		received++;
 	}
-	KUNIT_EXPECT_EQ(test, guest->host->interrupts, len);
+	KUNIT_EXPECT_EQ(test, guest->host->interrupts, received);
 }
 
 static void takes_big_packets(struct vmbus_channel *ch)
@@ -170,9 +172,9 @@ static void never_quite_full(struct kunit *test)
 	struct sim_ring *ring = &guest->host->in;
 	struct ring_packet packet;
 	static u8 buffer[PAGE_SIZE];
-	u32 offset, less, in;
+	u32 offset, less, in, full = 0;
 
-	for (offset = 0; offset < SMALL_DATA; offset += 8) {
+	for (offset = 0; offset < SMALL_DATA; offset = ring_next(offset, 8, SMALL_DATA)) {
 		for (less = 0; less <= 16; less += 8) {
 			ring_seek_out(guest, offset);
 			packet = inband(first, 1);
@@ -180,6 +182,7 @@ static void never_quite_full(struct kunit *test)
 			in = ring->header->in;
 			packet = inband(SMALL_DATA - used - RING_DESC - RING_TRAILER - less, 2);
 			KUNIT_EXPECT_EQ(test, send_inband(guest, &packet), less ? 0 : -EAGAIN);
+			full += !less;
 			if (!less) {
 				KUNIT_EXPECT_EQ(test, ring->header->in, in);
 				KUNIT_EXPECT_TRUE(test, rest_untouched(ring, offset, used));
@@ -192,7 +195,7 @@ static void never_quite_full(struct kunit *test)
 					      "%u bytes left at %u", less, offset);
 		}
 	}
-	KUNIT_EXPECT_EQ(test, guest->ch->out_full_total, SMALL_DATA / 8);
+	KUNIT_EXPECT_EQ(test, guest->ch->out_full_total, full);
 }
 
 /* An inbound ring that the host has filled but for 8 bytes, from each offset. */
@@ -200,19 +203,20 @@ static void drains_full_ring(struct kunit *test)
 {
 	struct guest_chan *guest = ring_open(test, NULL, RING_SMALLEST);
 	struct ring_packet packet;
+	const u32 packets = SMALL_DATA / SZ_2K;
 	u32 offset, got, i;
 	u64 id;
 
-	for (offset = 0; offset < SMALL_DATA; offset += 8) {
+	for (offset = 0; offset < SMALL_DATA; offset = ring_next(offset, 8, SMALL_DATA)) {
 		ring_seek_in(guest, offset);
-		for (i = 0; i < 2; i++) {
-			packet = inband(2020 - i * 4, i);
+		for (i = 0; i < packets; i++) {
+			packet = inband(i == packets - 1 ? 2016 : 2020, i);
 			KUNIT_ASSERT_EQ(test, ring_host_write(guest, &packet), 0);
 		}
 		packet.len = 0;
 		KUNIT_EXPECT_EQ(test, ring_host_write(guest, &packet), -EAGAIN);
-		for (i = 0; i < 2; i++) {
-			packet = inband(2020 - i * 4, i);
+		for (i = 0; i < packets; i++) {
+			packet = inband(i == packets - 1 ? 2016 : 2020, i);
 			KUNIT_EXPECT_EQ(test, vmbus_recvpacket(guest->ch, guest->last,
 							       sizeof(guest->last), &got, &id), 0);
 			KUNIT_EXPECT_EQ(test, got, ALIGN(packet.len, 8));

@@ -20,6 +20,8 @@ struct guest_chan *ring_open_with(struct kunit *test, const struct sim_vsp *vsp,
 	guest->ch = sim_guest_channel(test, host);
 	/* BATCHED would call back as long as anything is in the ring. */
 	guest->ch->callback_mode = HV_CALL_DIRECT;
+	/* So that the iterator copies each packet that goes into the smallest ring. */
+	guest->ch->max_pkt_size = max_t(u32, guest->ch->max_pkt_size, PAGE_SIZE);
 	if (prepare)
 		prepare(guest->ch);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, size), 0);

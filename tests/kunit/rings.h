@@ -33,6 +33,18 @@ enum ring_api {
 	RING_APIS,
 };
 
+/*
+ * What comes after @at in a walk through @size bytes by steps of @step. In a ring
+ * of one page of 4 KiB each step is taken; of larger pages those in the first and
+ * the last 2 KiB, and some between.
+ */
+static inline u32 ring_next(u32 at, u32 step, u32 size)
+{
+	if (at < SZ_2K || at + SZ_2K >= size)
+		return at + step;
+	return min_t(u32, at + 33 * step, size - SZ_2K);
+}
+
 /* Starts the driver if it does not run, adds a channel and opens it in mode DIRECT. */
 struct guest_chan *ring_open(struct kunit *test, const struct sim_vsp *vsp, u32 size);
 /* The same with settings of the channel made by @prepare. */

@@ -9,7 +9,7 @@ import sys
 from bench import TOOL, TOP, case
 
 MANUAL = TOP / "tools/vmbusstat.8"
-COMPLETION = TOP / "tools/vmbusstat.bash-completion"
+COMPLETION = TOP / "tools/completions/vmbusstat"
 
 
 def options(bench):
