@@ -21,6 +21,9 @@ deb: ## the package hv-vmbus-dkms
 loop: | headers ## hv_vmbus_loop.ko, the driver on a simulated host with devices (Documentation/loop-host.rst)
 	@tests/loop/build $(KDIR)
 
+samples: | headers ## samples/*.ko, drivers of VMBus devices to learn from (Documentation/writing-a-vsc.rst)
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/samples modules
+
 headers:
 	@test -e $(KDIR)/Makefile || { \
 		echo "error: no kernel headers in $(KDIR)" >&2; \
@@ -71,7 +74,7 @@ fuzz: | tools ## rings and messages against a hostile host in user space, each t
 clean: ## remove what was built here
 	rm -rf build
 	@if [ -e $(KDIR)/Makefile ]; then \
-		$(MAKE) -C $(KDIR) M=$(CURDIR) clean; \
+		$(MAKE) -C $(KDIR) M=$(CURDIR) clean && $(MAKE) -C $(KDIR) M=$(CURDIR)/samples clean; \
 	else \
 		find . -name .git -prune -o -type f \
 			\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
@@ -82,6 +85,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' Makefile | \
 		while IFS='|' read -r verb what; do printf '  make %-11s %s\n' "$$verb" "$$what"; done
 	@echo
-	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop and clean work with.'
+	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop, samples and clean work with.'
 
-.PHONY: all modules install uninstall deb loop headers tools demo test test-all check kernels abi-check model docs fuzz bench coverage clean help
+.PHONY: all modules install uninstall deb loop samples headers tools demo test test-all check kernels abi-check model docs fuzz bench coverage clean help

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from hostlib.guest import DISK_MODULES, Setup, boot_plain
-from hostlib.images import libraries
+from hostlib.images import BUSYBOX, libraries
 from hostlib.kernel import Kernel
 from hostlib.testing import until_booted
 from loads import disk_loads
@@ -17,6 +17,8 @@ VSCS = ("hv_utils", "hv_sock", "hv_netvsc", "hv_storvsc", "sd_mod", "ext4", "crc
 PROGRAMS = ("vsock", "uio", "sg")
 FIO = "fio"
 VMBUSSTAT = "vmbusstat"
+# With 220 MB of libraries, which are on a disk of their own: only who runs them has them in memory.
+TRACERS = ("bpftrace", "perf")
 PYTHON = pathlib.Path("/usr/bin/python3")
 # The modules that a program with argparse loads, compiled into a directory: file in the guest, file here.
 COMPILE = """
@@ -45,9 +47,10 @@ NETWORK = ("ip", "ping", "iperf3", "ethtool")
 # The distribution's, for cases of these files.
 TOOLS = {"test_nic": NETWORK, "test_scsi": (FIO,), "test_storm": (*NETWORK, FIO), "test_rounds": (*NETWORK, FIO),
          "test_hostile": ("ip", "ping"), "test_versions": ("ip", "ping"), "test_vmbusstat": (*NETWORK, VMBUSSTAT),
-         "test_recipes": ("ip",)}
+         "test_recipes": ("ip",), "test_tracing": TRACERS}
 SHELL = ("storm.sh", "rounds.sh")
 IMAGE_MEGABYTES = 1024
+TRACERS_MEGABYTES = 600
 APPEND = "panic_on_warn=1 log_buf_len=4M"
 # hv_balloon balloons only where the firmware cannot hibernate.
 NO_S4 = ("-global", "ICH9-LPC.disable_s4=1")
@@ -81,6 +84,25 @@ def python(program, out):
     return tuple((file.lstrip("/"), source) for file, source in found.items())
 
 
+def tracers(where):
+    """A disk with the tracers, their libraries, and a shell for what they start: /dev/vdb of the guest."""
+    tree, disk = where / "tracers", where / "tracers.ext4"
+    found = [pathlib.Path(shutil.which(name, path="/usr/sbin:/usr/bin")) for name in TRACERS]
+    for file in {BUSYBOX, *found, *(library for program in found for library in libraries(program))}:
+        target = tree / str(file).lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    for name in ("sh", "sleep"):
+        (tree / "bin" / name).symlink_to(BUSYBOX)
+    for name in ("dev", "proc", "sys", "tmp"):
+        (tree / name).mkdir()
+    with open(disk, "wb") as file:
+        file.truncate(TRACERS_MEGABYTES << 20)
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, disk], check=True)
+    shutil.rmtree(tree)
+    return ("-drive", f"if=virtio,format=raw,readonly=on,file={disk}")
+
+
 def boot(name, needed, where):
     """A guest with the bus, all VSCs, and these tools; raises BootLost if it does not boot in several tries."""
     kernel = Kernel.get(name)
@@ -88,8 +110,9 @@ def boot(name, needed, where):
     modules = kernel.built_modules(out, "tests/loop")
     fragments = [path for path in kernel.built_modules(kernel.build_dir("stock"), "tests/guest", stock=True)
                  if path.name == "vmbus_frag.ko"]
+    samples = kernel.built_modules(kernel.build_dir("stock"), "samples", stock=True)
     vscs = [kernel.module(name) for name in kernel.load_order(list(VSCS)) if name != "hv_vmbus"]
-    files = (*programs(out / "programs"), *tools(needed - {FIO, VMBUSSTAT}),
+    files = (*programs(out / "programs"), *tools(needed - {FIO, VMBUSSTAT, *TRACERS}),
              *((name, TOP / "tests/loop" / name) for name in SHELL))
     if VMBUSSTAT in needed:
         files += python(TOP / "tools/vmbusstat", out / "python")
@@ -102,6 +125,7 @@ def boot(name, needed, where):
         file.truncate(IMAGE_MEGABYTES << 20)
     early.write_text("".join(f"{name}\n" for name in kernel.load_order(DISK_MODULES)))
     files = (*files, ("m/disk", early))
-    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *fragments, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
-                 qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"), files=files)
+    want = Setup(kernel=name, modules=(), extra_modules=(*modules, *fragments, *samples, *vscs), append=APPEND, smp=4, memory=2048, reboots=True,
+                 qemu=(*NO_S4, "-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}",
+                       *(tracers(where) if needed & set(TRACERS) else ())), files=files)
     return until_booted(lambda number: boot_plain(want, None, where / f"boot{number}"))
