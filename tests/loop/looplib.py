@@ -10,6 +10,10 @@ CHECKING = "debug"      # the kernel with all checkers on, which is slow
 CASES = []
 
 
+class Skip(Exception):
+    """The case does not apply to this kernel; says why."""
+
+
 def case(function):
     """A case gets the Loop. They run in this order, in one guest, each as the one before left it."""
     CASES.append(function)

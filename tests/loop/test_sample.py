@@ -1,6 +1,6 @@
 """The sample driver, samples/vmbus_echo.c, as it was built for the stock bus: files whose text the host sends back."""
 
-from looplib import LOOP, case
+from looplib import case
 
 ECHO = "6c3f2a14-58e0-4b7d-9a41-0e5d7c2b9f63"
 DRIVER = "/sys/bus/vmbus/drivers/vmbus_echo"
@@ -113,10 +113,10 @@ def sample_rescinded(loop):
     write_ends(loop, "rescinded", "No such device")
     loop.wait(lambda: loop.channels()[old][3] == "released", "the relid was not given back")
     assert loop.guest.run(f"test -e {file(loop)}")[0], "the file is still there"
-    # It is no device's any more, so only by its relid.
     loop.host("offer", loop.echo)
     there(loop)
-    loop.guest.run(f"echo {relid(loop)} >{LOOP}/thaw")
+    # The same relid, which stands still as before.
+    loop.host("thaw", relid(loop))
     ask(loop)
     end_writer(loop, "rescinded")
 
