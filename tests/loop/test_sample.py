@@ -6,15 +6,17 @@ ECHO = "6c3f2a14-58e0-4b7d-9a41-0e5d7c2b9f63"
 DRIVER = "/sys/bus/vmbus/drivers/vmbus_echo"
 MAX_TEXT = 8192
 PATIENCE = 10           # seconds that a write waits for the host
-# ask FILE BYTES: another text each time; says what is wrong.
+# ask FILE BYTES [NAME]: another text each time; says what is wrong.
 ASK = """
 ask() {
-	head -c $2 /dev/urandom >/tmp/text.$$
+	head -c $2 /dev/urandom >/tmp/text$3
 	exec 3<>$1 || return 1
-	dd bs=$2 count=1 if=/tmp/text.$$ >&3 2>/tmp/said.$$ || { cat /tmp/said.$$; return 1; }
-	dd bs=65536 <&3 2>/dev/null | cmp - /tmp/text.$$
+	dd bs=$2 count=1 if=/tmp/text$3 >&3 2>/tmp/said$3 || { cat /tmp/said$3; return 1; }
+	dd bs=65536 <&3 2>/dev/null | cmp - /tmp/text$3
 }
 """
+WAITERS = 70            # for 64 request ids
+WRITERS, ROUNDS = 10, 5
 
 
 def file(loop):
@@ -68,16 +70,25 @@ def sample_echoes(loop):
     loop.run(f"exec 3<>{file(loop)}; head -c 3 <&3; echo hello >&3; head -n 1 <&3")
 
 
+def served(loop, count, each):
+    """So many at a time do this, with their number as i, and all of it works."""
+    loop.sh(f"""rm -f /tmp/served /tmp/failed
+{ASK}for i in $(seq {count}); do
+    ({each} || echo $i >>/tmp/failed; echo $i >>/tmp/served) &
+done </dev/null >/dev/null 2>&1; sleep 1""", 120)
+    loop.host("thaw", relid(loop))
+    loop.wait(lambda: loop.guest.run(f"test $(wc -l </tmp/served) = {count}")[0] == 0, "they do not end", 120)
+    assert loop.guest.run("test -e /tmp/failed")[0], f"{loop.sh('wc -l </tmp/failed')} of {count} fail"
+
+
 @case
 def sample_serves_many(loop):
-    """More at a time than there are request ids, on several files."""
-    row = loop.channels()[relid(loop)]
-    loop.sh(f"""{ASK}
-for i in $(seq 80); do
-    (for j in $(seq 5); do sh -c '{ASK}ask {file(loop)} '$((i * j)) || echo $i $j >>/tmp/failed; done) &
-done
-wait; ! test -e /tmp/failed""", 300)
-    assert int(loop.channels()[relid(loop)][4]) - int(row[4]) >= 400, loop.channels()
+    """More requests at a time than there are ids: some wait for one; then texts on several files, each has its own."""
+    before = int(loop.channels()[relid(loop)][4])
+    loop.host("freeze", relid(loop))
+    served(loop, WAITERS, f"echo hello >{file(loop)}")
+    served(loop, WRITERS, f"for j in $(seq {ROUNDS}); do ask {file(loop)} $((i * j * 40)) .$i || echo $i >>/tmp/failed; done")
+    assert int(loop.channels()[relid(loop)][4]) - before == WAITERS + WRITERS * ROUNDS, loop.channels()
 
 
 @case
