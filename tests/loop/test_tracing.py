@@ -63,11 +63,11 @@ def work(loop, count=ASKS):
     return {name: value - before[name] for name, value in loop.signals(loop.echo).items()}
 
 
-def run_beside_work(loop, text):
-    """Run what ends by itself, the sample at work until then."""
+def run_to_end(loop, text, meanwhile):
+    """Run what ends by itself, and something as often as it takes."""
     loop.sh(f"({text}) </dev/null >/tmp/traced 2>&1 & echo $! >/tmp/traced.pid")
     while loop.guest.run("kill -0 $(cat /tmp/traced.pid)")[0] == 0:
-        work(loop, 3)
+        meanwhile()
     said = loop.sh("cat /tmp/traced")
     loop.notes += said.splitlines()[:5]
     return said
@@ -92,7 +92,7 @@ def recipe_trace_latency(loop):
     interrupts = work(loop)["interrupts"]
     said = end(loop)
     relid = loop.sh(f"cat /sys/bus/vmbus/devices/{loop.echo}/id")
-    counted = sum(int(count) for count in re.findall(r"(?m)^[[(]\S.*[\])] +(\d+) \|", said.partition(f"@us[{relid}]:")[2]))
+    counted = sum(int(count) for count in re.findall(r"(?m)^[\[(]\S.*[\])] +(\d+) \|", said.partition(f"@us[{relid}]:")[2]))
     assert interrupts / 2 <= counted <= interrupts, f"{interrupts} interrupts\n{said}"
 
 
@@ -141,10 +141,10 @@ def recipe_trace_opens(loop):
 def recipe_trace_perf(loop):
     """perf trace and perf script have the sample's packets."""
     relid = int(loop.sh(f"cat /sys/bus/vmbus/devices/{loop.echo}/id"))
-    said = run_beside_work(loop, command("perf trace"))
-    for event in ("sh/.*vmbus_setevent", "vmbus_chan_sched", "vmbus_on_event"):
-        assert re.search(rf"{event}\(relid: {relid}\)", said), said
-    said = run_beside_work(loop, f"(sleep 5; echo {loop.echo} >{LOOP}/rescind; sleep 1; echo {loop.echo} >{LOOP}/offer) & "
-                                 + command("perf record"))
-    assert re.search(rf"vmbus_onoffer: child_relid 0x\w+, .* if_type {ECHO}, if_instance {loop.echo}", said), said
+    said = run_to_end(loop, command("perf trace"), lambda: work(loop, 3))
+    for event in ("vmbus_setevent", "vmbus_chan_sched", "vmbus_on_event"):
+        assert re.search(rf"\S/\d+ +hyperv:{event}\(relid: {relid}\)", said), said
+    said = run_to_end(loop, command("perf record"), lambda: loop.sh(f"echo {ECHO} >{LOOP}/offer; sleep 2"))
+    assert re.search(rf"vmbus_onoffer: child_relid 0x\w+, .* if_type {ECHO}, if_instance [-0-9a-f]+, chn_flags", said), said
+    loop.host("rescind", loop.echo)
     loop.sh(f"rmmod vmbus_echo; umount -l {ROOT}; rm /bin/{' /bin/'.join(TRACERS)}")
