@@ -53,6 +53,29 @@ def offer_becomes_device(guest: Guest) -> None:
     assert "MODALIAS=vmbus:dc7450528589e2468057a307dc18a502" in read("uevent")
 
 
+@case()
+def sample_driver_opens(guest: Guest) -> None:
+    """samples/vmbus_echo.ko is given the balloon's device: it opens the channel, nobody answers what is written, it closes."""
+    guest.load("hv_vmbus")
+    path = device(guest)
+    name = path.rsplit("/", 1)[1]
+    balloon = guest.run(f"echo {name} >{DRIVER}/unbind")[0] == 0
+    mark = guest.mark()
+    guest.load("vmbus_echo")
+    # It is no device of the sample's, so it has to be told.
+    guest.sh(f"echo {BALLOON_CLASS} >/sys/bus/vmbus/drivers/vmbus_echo/new_id")
+    guest.wait_trace(r"vmbus_channel_open channel #1 status 0\b", mark)
+    guest.wait_for(lambda: guest.run(f"test -c /dev/vmbus_echo-{name}")[0] == 0, 20, "there is no file")
+    status, said = guest.run(f"echo hello >/dev/vmbus_echo-{name}")
+    assert status and "timed out" in said, said
+    mark = guest.mark()
+    guest.unload("vmbus_echo")
+    guest.wait_trace(r"vmbus_close_channel channel #1\b", mark)
+    assert guest.run(f"ls /dev/vmbus_echo-{name}")[0], "the file is still there"
+    if balloon:
+        guest.sh(f"echo {name} >{DRIVER}/bind")
+
+
 @case(kernels=EACH_SERIES)
 def balloon_driver_binds(guest: Guest) -> None:
     """Debian's hv_balloon.ko binds and opens its channel: GPADL created, open answered with status 0."""

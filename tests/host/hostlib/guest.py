@@ -44,9 +44,9 @@ class Setup:
 
     kernel: str = "6.1"
     modules: tuple[str, ...] = ("hv_balloon", "hv_utils")
-    # What Environment.boot() adds: "vscs" (all of the kernel's modules that need hv_vmbus), "test-modules" (of
-    # tests/guest), "stock" (the distribution's driver as /m/stock.ko), "kexec" (the program, the kernel, and an image
-    # for its next life).
+    # What Environment.boot() adds: "vscs" (all of the kernel's modules that need hv_vmbus, and samples), "test-modules"
+    # (of tests/guest), "stock" (the distribution's driver as /m/stock.ko), "kexec" (the program, the kernel, and an
+    # image for its next life).
     extras: tuple[str, ...] = ()
     extra_modules: tuple[Path, ...] = ()
     files: tuple[tuple[str, Path], ...] = ()

@@ -135,6 +135,7 @@ class Environment:
         modules, files, names = list(want.extra_modules), list(want.files), list(want.modules)
         if "vscs" in want.extras:
             names += kernel.users("hv_vmbus")
+            modules += self.test_modules("samples", which)
         if "test-modules" in want.extras:
             modules += self.test_modules("tests/guest", which)
         if "stock" in want.extras:
