@@ -110,20 +110,21 @@ void vmbus_chan_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
 
 /* ---- host interrupts ---- */
 
-static void run_callback(unsigned long data)
+static __always_inline void run(struct vmbus_channel *ch, bool watched)
 {
-	struct vmbus_channel *ch = (struct vmbus_channel *)data;
 	unsigned long end = jiffies + BATCH_JIFFIES;
 	void (*callback)(void *context);
 
-	if (tracepoint_enabled(vmbus_on_event))
-		vmbus_trace_on_event(ch);
 	for (;;) {
 		/* vmbus_reset_channel_cb() waits for us after it cleared it. */
 		callback = smp_load_acquire(&ch->onchannel_callback);
 		if (unlikely(!callback))
 			return;
+		if (watched)
+			vmbus_latency_begin(ch);
 		callback(ch->channel_callback_context);
+		if (watched)
+			vmbus_latency_end(ch);
 		if (ch->callback_mode != HV_CALL_BATCHED)
 			return;
 		/* Nothing will ever be read from it: it would never be empty. */
@@ -144,14 +145,34 @@ static void run_callback(unsigned long data)
 	}
 }
 
+static noinline void run_watched(struct vmbus_channel *ch)
+{
+	vmbus_trace_on_event(ch);
+	run(ch, true);
+}
+
+static void run_callback(unsigned long data)
+{
+	struct vmbus_channel *ch = (struct vmbus_channel *)data;
+
+	if (tracepoint_enabled(vmbus_on_event))
+		run_watched(ch);
+	else
+		run(ch, false);
+}
+
 static __always_inline void call_or_schedule(struct vmbus_channel *ch,
-					     void (*callback)(void *context))
+					     void (*callback)(void *context), bool watched)
 {
 	switch (ch->callback_mode) {
 	case HV_CALL_ISR:
 		/* Of a channel that moves, the old CPU may be at it as well. */
 		spin_lock(&ch->sched_lock);
+		if (watched)
+			vmbus_latency_begin(ch);
 		callback(ch->channel_callback_context);
+		if (watched)
+			vmbus_latency_end(ch);
 		spin_unlock(&ch->sched_lock);
 		return;
 	case HV_CALL_BATCHED:
@@ -167,11 +188,11 @@ static __always_inline void call_or_schedule(struct vmbus_channel *ch,
 	}
 }
 
-static noinline void interrupt_traced(struct vmbus_channel *ch,
-				      void (*callback)(void *context))
+static noinline void interrupt_watched(struct vmbus_channel *ch,
+				       void (*callback)(void *context))
 {
 	vmbus_trace_chan_sched(ch);
-	call_or_schedule(ch, callback);
+	call_or_schedule(ch, callback, true);
 }
 
 /**
@@ -190,9 +211,9 @@ void vmbus_chan_interrupt(struct vmbus_chan *chan)
 	if (unlikely(!callback))
 		return;
 	if (tracepoint_enabled(vmbus_chan_sched))
-		interrupt_traced(ch, callback);
+		interrupt_watched(ch, callback);
 	else
-		call_or_schedule(ch, callback);
+		call_or_schedule(ch, callback, false);
 }
 
 /**

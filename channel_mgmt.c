@@ -557,15 +557,15 @@ static void on_offer(const struct vmbus_message *msg)
 		return;
 	chan = alloc_chan(offer);
 	if (!chan) {
-		pr_err_ratelimited("no memory for the offer of relid %u\n",
-				   offer->child_relid);
+		pr_err_ratelimited("no memory for the offer of relid %u\n", offer->child_relid);
+		vmbus_note_refused(msg, -ENOMEM);
 		refuse_offer(msg);
 		return;
 	}
 	err = vmbus_relid_map(chan);
 	if (err) {
-		pr_err_ratelimited("relid %u offered while it is in use\n",
-				   offer->child_relid);
+		pr_err_ratelimited("relid %u offered while it is in use\n", offer->child_relid);
+		vmbus_note_refused(msg, err);
 		vmbus_chan_put(chan);
 		return;
 	}
@@ -578,6 +578,7 @@ static void on_offer(const struct vmbus_message *msg)
 		pr_err_ratelimited("offer of %pUl (relid %u, sub-channel %u) refused: %d\n",
 				   &offer->offer.if_instance, offer->child_relid,
 				   offer->offer.sub_channel_index, err);
+		vmbus_note_refused(msg, err);
 		/* On no list; otherwise like a channel that was rescinded. */
 		vmbus_chan_event(chan, VMBUS_EV_RESCIND);
 		vmbus_chan_queue(chan, chan->wq, &chan->rescind_work);
@@ -631,8 +632,10 @@ static void on_rescind(const struct vmbus_message *msg)
 		err = vmbus_channel_rescind(chan);
 		vmbus_chan_put(chan);
 	}
-	if (err)
+	if (err) {
+		vmbus_note_refused(msg, err);
 		pr_warn_ratelimited("rescind of relid %u ignored: %d\n", relid, err);
+	}
 }
 
 static void on_all_offers(const struct vmbus_message *msg)
@@ -642,6 +645,7 @@ static void on_all_offers(const struct vmbus_message *msg)
 
 static void unsolicited(const struct vmbus_message *msg)
 {
+	vmbus_note_refused(msg, -ESRCH);
 	pr_warn_ratelimited("%s that nobody asked for ignored\n",
 			    vmbus_message_name(msg->header.msgtype));
 }
@@ -654,8 +658,7 @@ static void on_open_result(const struct vmbus_message *msg)
 
 static void on_gpadl_created(const struct vmbus_message *msg)
 {
-	if (!vmbus_request_answer(msg, msg->gpadl_created.child_relid,
-				  msg->gpadl_created.gpadl))
+	if (!vmbus_request_answer(msg, msg->gpadl_created.child_relid, msg->gpadl_created.gpadl))
 		unsolicited(msg);
 }
 
@@ -714,8 +717,8 @@ static int handle_message(const struct vmbus_message *msg)
 	int err = vmbus_message_check(msg, vmbus_proto_version,
 				      vmbus_conn.state == VMBUS_CONNECTED);
 
-	if (err != -EMSGSIZE && err != -EOPNOTSUPP)
-		vmbus_trace_received(msg, !err);
+	vmbus_trace_received(msg, err);
+	vmbus_note_received(msg, err);
 	/* Only a whole offer has a field that can be out of range. */
 	if (err == -ERANGE && msg->header.msgtype == CHANNELMSG_OFFERCHANNEL)
 		refuse_offer(msg);
@@ -837,8 +840,7 @@ int vmbus_channels_request(void)
 	err = vmbus_post(&msg, sizeof(msg));
 	if (err)
 		return err;
-	if (!wait_for_completion_timeout(&all_offers,
-					 msecs_to_jiffies(vmbus_deadlines.offers)))
+	if (!wait_for_completion_timeout(&all_offers, msecs_to_jiffies(vmbus_deadlines.offers)))
 		pr_warn("no ALLOFFERS_DELIVERED from the host in %u ms, going on\n",
 			vmbus_deadlines.offers);
 	flush_workqueue(vmbus_bus.add_wq);

@@ -143,14 +143,21 @@ static const char * const message_names[CHANNELMSG_COUNT] = {
 };
 
 /**
+ * vmbus_message_known() - whether a message type has a name
+ * @type: any value
+ */
+bool vmbus_message_known(u32 type)
+{
+	return type < ARRAY_SIZE(message_names) && message_names[type];
+}
+
+/**
  * vmbus_message_name() - a message type as text
  * @type: any value, also one that no message has
  */
 const char *vmbus_message_name(u32 type)
 {
-	if (type < ARRAY_SIZE(message_names) && message_names[type])
-		return message_names[type];
-	return "unknown message";
+	return vmbus_message_known(type) ? message_names[type] : "unknown message";
 }
 
 /*
@@ -163,6 +170,7 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
 	const struct vmbus_channel_message_header *hdr = msg;
 	unsigned long end = jiffies + msecs_to_jiffies(vmbus_deadlines.post);
 	unsigned long delay_us = 1;
+	unsigned int retries = 0;
 	int err;
 
 	for (;;) {
@@ -174,9 +182,11 @@ static int post_to(u32 connection_id, const void *msg, size_t len, bool settled)
 			break;
 		}
 		fsleep(delay_us);
+		retries++;
 		delay_us = min(2 * delay_us, POST_MAX_DELAY_US);
 	}
 	vmbus_trace_posted(msg, err);
+	vmbus_note_posted(msg, retries, err);
 	if (err && settled)
 		pr_err_ratelimited("posting %s failed: %d\n",
 				   vmbus_message_name(hdr->msgtype), err);
@@ -230,6 +240,7 @@ int vmbus_request_begin(struct vmbus_request *req)
 {
 	int err = 0;
 
+	req->begun = ktime_get();
 	spin_lock(&request_lock);
 	if (vmbus_conn.state == VMBUS_DISCONNECTED)
 		err = -ESHUTDOWN;
@@ -439,6 +450,21 @@ void vmbus_request_cancel(u32 relid, int error)
 	list_for_each_entry_safe(req, next, &requests, node)
 		if (!relid || req->relid == relid)
 			request_end(req, NULL, error);
+	spin_unlock(&request_lock);
+}
+
+/**
+ * vmbus_request_walk() - look at the requests that wait, the oldest first
+ * @each: called for each of them; may not sleep
+ * @arg: for @each
+ */
+void vmbus_request_walk(void (*each)(const struct vmbus_request *req, void *arg), void *arg)
+{
+	const struct vmbus_request *req;
+
+	spin_lock(&request_lock);
+	list_for_each_entry(req, &requests, node)
+		each(req, arg);
 	spin_unlock(&request_lock);
 }
 

@@ -566,3 +566,22 @@ unsigned long vmbus_parked_leak(void)
 	}
 	return pages * (PAGE_SIZE / SZ_1K);
 }
+
+/**
+ * vmbus_parked_kib() - how much is parked
+ * @relid: through this channel; 0: in all
+ *
+ * Return: KiB.
+ */
+unsigned long vmbus_parked_kib(u32 relid)
+{
+	const struct parked *parked;
+	unsigned long pages = 0;
+
+	spin_lock(&parked_lock);
+	list_for_each_entry(parked, &parked_list, node)
+		if (!relid || parked->relid == relid)
+			pages += parked->nr_pages;
+	spin_unlock(&parked_lock);
+	return pages * (PAGE_SIZE / SZ_1K);
+}

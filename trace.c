@@ -22,17 +22,21 @@ void vmbus_trace_fetched(const struct vmbus_message *msg)
 }
 
 /**
- * vmbus_trace_received() - a message was received, of which no field is missing
- * @msg: the message, of a type that hosts send
- * @handled: it is fit for its handler, which comes next
+ * vmbus_trace_received() - a message was received
+ * @msg: the message
+ * @err: what vmbus_message_check() says: if 0, its handler comes next
  *
- * Offers and rescinds are those that the distribution's module queues to a work,
- * which has an event of its own.
+ * Only what hosts send, and of which no field is missing, has an event. Offers and
+ * rescinds are those that the distribution's module queues to a work, which has an
+ * event of its own.
  */
-void vmbus_trace_received(const struct vmbus_message *msg, bool handled)
+void vmbus_trace_received(const struct vmbus_message *msg, int err)
 {
 	const u32 type = msg->header.msgtype;
+	bool handled = !err;
 
+	if (err == -EMSGSIZE || err == -EOPNOTSUPP)
+		return;
 	switch (type) {
 	case CHANNELMSG_OFFERCHANNEL:
 		if (handled)

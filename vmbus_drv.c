@@ -411,10 +411,11 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	err = bus_init();
 	if (err)
 		goto exit_channels;
+	vmbus_debugfs_init();
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "hyperv/vmbus:online",
 				cpu_up_callback, cpu_down_callback);
 	if (err < 0)
-		goto exit_bus;
+		goto exit_debugfs;
 	online_state = err;
 
 	err = vmbus_connect(max_version);
@@ -428,11 +429,14 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 	return 0;
 
 disconnect:
+	vmbus_debugfs_exit();
 	disconnect();
 	goto exit_bus;
 remove_cpus:
 	cpuhp_remove_state(online_state);
 	vmbus_interrupts_drain();
+exit_debugfs:
+	vmbus_debugfs_exit();
 exit_bus:
 	bus_exit();
 exit_channels:
@@ -460,6 +464,7 @@ void vmbus_stop(void)
 	if (!started)
 		return;
 	started = false;
+	vmbus_debugfs_exit();
 	vmbus_power_exit();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_notifier);
 	disconnect();

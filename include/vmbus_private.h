@@ -33,6 +33,7 @@
 #include <linux/workqueue.h>
 
 #include "vmbus_connection.h"
+#include "vmbus_debugfs.h"
 #include "vmbus_host.h"
 #include "vmbus_ring.h"
 #include "vmbus_validate.h"
@@ -137,6 +138,8 @@ struct vmbus_ring_file {
  * signal.c's lock protects:
  * @refused_node: on its list while the host refuses signals for the channel
  * @refusals: how often in a row
+ *
+ * @stats: what debugfs shows (debugfs.c)
  */
 struct vmbus_chan {
 	struct vmbus_channel ch;
@@ -181,6 +184,8 @@ struct vmbus_chan {
 
 	struct list_head refused_node;
 	unsigned int refusals;
+
+	struct vmbus_stats stats;
 };
 
 static inline struct vmbus_chan *to_vmbus_chan(const struct vmbus_channel *ch)
@@ -208,6 +213,7 @@ static inline bool vmbus_chan_is_device(const struct vmbus_chan *chan)
  * @answer: message type that answers it
  * @relid: channel concerned, or 0
  * @id: gpadl handle or open id that the answer carries, or 0
+ * @begun: when it was put there
  * @done: completed by the answer, a rescind, an unload
  * @error: 0 if answered, -ENODEV if rescinded, -ESHUTDOWN if disconnected
  * @reply: the answer; valid if @error is 0
@@ -217,6 +223,7 @@ struct vmbus_request {
 	enum vmbus_channel_message_type answer;
 	u32 relid;
 	u32 id;
+	ktime_t begun;
 	struct completion done;
 	int error;
 	struct vmbus_message reply;
@@ -333,6 +340,8 @@ void vmbus_request_abort(struct vmbus_request *req);
 bool vmbus_request_answer(const struct vmbus_message *msg, u32 relid, u32 id);
 bool vmbus_version_answer(const struct vmbus_message *msg);
 void vmbus_request_cancel(u32 relid, int error);
+void vmbus_request_walk(void (*each)(const struct vmbus_request *req, void *arg), void *arg);
+bool vmbus_message_known(u32 type);
 const char *vmbus_message_name(u32 type);
 
 /* refused.c */
@@ -378,6 +387,7 @@ void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 void vmbus_parked_release(u32 relid);
 bool vmbus_parked_torndown(u32 handle);
 unsigned long vmbus_parked_leak(void);
+unsigned long vmbus_parked_kib(u32 relid);
 void vmbus_parked_keep(void);
 
 /* channel.c */
@@ -474,7 +484,7 @@ DECLARE_TRACEPOINT(vmbus_chan_sched);
 DECLARE_TRACEPOINT(vmbus_setevent);
 DECLARE_TRACEPOINT(vmbus_on_event);
 void vmbus_trace_fetched(const struct vmbus_message *msg);
-void vmbus_trace_received(const struct vmbus_message *msg, bool handled);
+void vmbus_trace_received(const struct vmbus_message *msg, int err);
 void vmbus_trace_posted(const void *msg, int ret);
 void vmbus_trace_setevent(const struct vmbus_channel *channel);
 void vmbus_trace_chan_sched(const struct vmbus_channel *channel);
