@@ -340,8 +340,10 @@ static void request_end(struct vmbus_request *req, const struct vmbus_message *m
 	lockdep_assert_held(&request_lock);
 	list_del_init(&req->node);
 	req->error = error;
-	if (msg)
+	if (msg) {
 		req->reply = *msg;
+		vmbus_note_answered(msg);
+	}
 	complete(&req->done);
 }
 

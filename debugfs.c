@@ -251,8 +251,15 @@ static void add_event(const void *msg, bool received, bool malformed, int err)
 		event->status &= U16_MAX;
 }
 
-/* An answer that names a channel is the last one that is shown of it. */
-static void keep_answer(const struct vmbus_message *msg)
+/**
+ * vmbus_note_answered() - a request ends with the host's answer
+ * @msg: the answer
+ *
+ * If it names a channel, its status is shown there until the next one.
+ *
+ * Context: any.
+ */
+void vmbus_note_answered(const struct vmbus_message *msg)
 {
 	const struct layout *layout = layout_of(msg->header.msgtype);
 	struct vmbus_chan *chan;
@@ -284,8 +291,6 @@ void vmbus_note_received(const struct vmbus_message *msg, int err)
 	add_event(msg->bytes, true, malformed, err);
 	message_log.last_received = message_log.nr_events;
 	spin_unlock(&log_lock);
-	if (!err)
-		keep_answer(msg);
 }
 
 /**

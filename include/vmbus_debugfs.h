@@ -18,7 +18,7 @@ struct vmbus_message;
 
 /**
  * struct vmbus_stats - what is shown of a channel and kept for nothing else
- * @answer: the host's last answer with a status: message type << 32 | status; 0 if
+ * @answer: the last answer to a request with a status: message type << 32 | status; 0 if
  *	there was none. In one word, so that readers need no lock.
  * @since: ns, when the measurement was switched on to which what follows belongs
  * @interrupted: ns, when the interrupt came that no callback has followed; 0 if none
@@ -47,6 +47,7 @@ void vmbus_debugfs_init(void);
 void vmbus_debugfs_exit(void);
 void vmbus_note_received(const struct vmbus_message *msg, int err);
 void vmbus_note_refused(const struct vmbus_message *msg, int err);
+void vmbus_note_answered(const struct vmbus_message *msg);
 void vmbus_note_posted(const void *msg, unsigned int retries, int err);
 void vmbus_latency_begin(struct vmbus_channel *channel);
 void vmbus_latency_end(struct vmbus_channel *channel);
@@ -69,6 +70,10 @@ static inline void vmbus_note_received(const struct vmbus_message *msg, int err)
 }
 
 static inline void vmbus_note_refused(const struct vmbus_message *msg, int err)
+{
+}
+
+static inline void vmbus_note_answered(const struct vmbus_message *msg)
 {
 }
 

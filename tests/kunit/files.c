@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files of sysfs.
+ * Files of sysfs, debugfs and tracefs.
  */
+#include <linux/ctype.h>
 #include <linux/fs.h>
 #include <linux/hyperv.h>
 #include <linux/kernel.h>
+#include <linux/kmod.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -36,6 +38,32 @@ int file_write(const char *path, const char *text)
 	len = kernel_write(file, text, strlen(text), &pos);
 	filp_close(file, NULL);
 	return min_t(ssize_t, len, 0);
+}
+
+int file_shell(const char *command)
+{
+	char *argv[4] = { "/bin/sh", "-c", (char *)command };
+	char *envp[2] = { "PATH=/bin" };
+
+	return call_usermodehelper(argv[0], argv, envp, UMH_WAIT_PROC);
+}
+
+/* Of hexadecimal digits; no number of the driver's is so long, but the end of a GUID is. */
+#define ADDRESS_DIGITS	12
+
+bool file_has_address(const char *text)
+{
+	const char *begin;
+
+	for (; *text; text++) {
+		for (begin = text; isxdigit(*text); text++)
+			;
+		if (text - begin >= ADDRESS_DIGITS && begin[-1] != '-')
+			return true;
+		if (!*text)
+			break;
+	}
+	return false;
 }
 
 #define NAMES	64

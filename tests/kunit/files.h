@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Files of sysfs, as user space reads and writes them.
+ * Files of sysfs, debugfs and tracefs, as user space reads and writes them.
  */
 #ifndef _KUNIT_FILES_H
 #define _KUNIT_FILES_H
@@ -15,6 +15,10 @@ struct vmbus_channel;
 ssize_t file_read(const char *path, char *buffer, size_t size);
 /* Return: 0; -errno. */
 int file_write(const char *path, const char *text);
+/* The two last have no reads and writes for the kernel itself, but for a shell; its status. */
+int file_shell(const char *command);
+/* Whether a number in @text, of which the first character is none, can be an address. */
+bool file_has_address(const char *text);
 /* Calls @each for each name in a directory, 64 at most; their number or -errno. */
 int file_list(const char *path, void (*each)(const char *name, void *arg), void *arg);
 

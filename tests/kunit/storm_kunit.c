@@ -12,7 +12,7 @@
  *   them in remove(); channels of devices without a driver are opened directly;
  * - workers send and await echoes, close and reopen, retarget, share buffers;
  * - one thread takes CPUs off line and on line, whose channels the driver moves,
- *   one reads and writes sysfs.
+ *   one reads and writes sysfs, one reads debugfs, and measures callbacks or not.
  *
  * Locks: storm_chan.lock covers all use of a channel by the VSC's side. It nests
  * in the driver's sc_mutex, and whatever vmbus_open() takes nests in it.
@@ -26,6 +26,7 @@
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 
+#include "files.h"
 #include "sim_host.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
@@ -51,6 +52,7 @@ enum count {
 	CPUS,
 	READS,
 	WRITES,
+	DEBUGFS,
 	RESCINDS_OFFERED,
 	RESCINDS_OPENING,
 	RESCINDS_OPEN,
@@ -63,6 +65,7 @@ static const char * const count_names[NR_COUNTS] = {
 	[SUB_OPENS] = "sub-channels", [ECHOES] = "echoes", [PUSHED] = "pushed",
 	[GPADLS] = "gpadls", [RETARGETS] = "retargets", [CPUS] = "cpus",
 	[READS] = "sysfs reads", [WRITES] = "sysfs writes",
+	[DEBUGFS] = "debugfs reads",
 	[RESCINDS_OFFERED] = "rescinds offered", [RESCINDS_OPENING] = "opening",
 	[RESCINDS_OPEN] = "open", [RESCINDS_CLOSING] = "closing",
 };
@@ -474,6 +477,36 @@ static int sysfs_thread(void *unused)
 	return 0;
 }
 
+#define DEBUGFS_DIR	"/sys/kernel/debug/vmbus/"
+#define DEBUGFS_COPY	"/tmp/kunit_storm"
+#define DEBUGFS_SIZE	SZ_128K
+
+static int debugfs_thread(void *unused)
+{
+	char *text = vzalloc(DEBUGFS_SIZE);
+	ssize_t len;
+	int err;
+
+	while (text && !kthread_should_stop()) {
+		err = file_shell("cat " DEBUGFS_DIR "* >" DEBUGFS_COPY);
+		expected(!err, "cat", err);
+		text[0] = '\n';
+		len = file_read(DEBUGFS_COPY, text + 1, DEBUGFS_SIZE - 1);
+		expected(len > 0 && strstr(text, "\nstate connected\n") &&
+			 !file_has_address(text + 1), "debugfs", len);
+		if (len > 0)
+			atomic_inc(&counts[DEBUGFS]);
+		if (!sim_random(4)) {
+			err = file_shell(sim_random(2) ? "echo 1 >" DEBUGFS_DIR "latency" :
+							 "echo 0 >" DEBUGFS_DIR "latency");
+			expected(!err, "latency", err);
+		}
+		usleep_range(2000, 20000);
+	}
+	vfree(text);
+	return 0;
+}
+
 /* ---- the host ---- */
 
 static void push(struct sim_chan *chan)
@@ -625,6 +658,7 @@ static unsigned int least(enum count count)
 		return 50;
 	case GPADLS:
 	case READS:
+	case DEBUGFS:
 		return 10;
 	case RESCINDS_OFFERED:
 	case RESCINDS_OPENING:
@@ -654,7 +688,8 @@ static bool raged(unsigned int wanted)
 static void rage(unsigned int wanted)
 {
 	static int (* const functions[])(void *unused) = {
-		host_thread, cpu_thread, sysfs_thread, worker, worker, worker, worker,
+		host_thread, cpu_thread, sysfs_thread, debugfs_thread, worker, worker, worker,
+		worker,
 	};
 	struct task_struct *threads[ARRAY_SIZE(functions)];
 	unsigned long end = jiffies + PATIENCE_S * HZ;

@@ -5,10 +5,10 @@
  * distribution's module is for the real host to show.
  */
 #include <linux/fs.h>
-#include <linux/kmod.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "files.h"
 #include "guest.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
@@ -22,19 +22,10 @@
 
 static char *trace;
 
-/* By a shell: files of tracefs have no reads and writes for the kernel itself. */
-static int shell(const char *command)
-{
-	char *argv[] = { "/bin/sh", "-c", (char *)command, NULL };
-	char *envp[] = { "PATH=/bin", NULL };
-
-	return call_usermodehelper(argv[0], argv, envp, UMH_WAIT_PROC);
-}
-
 static int switch_events(bool on)
 {
-	return shell(on ? "echo 1 >" TRACEFS "events/hyperv/enable" :
-			  "echo 0 >" TRACEFS "events/hyperv/enable");
+	return file_shell(on ? "echo 1 >" TRACEFS "events/hyperv/enable" :
+			       "echo 0 >" TRACEFS "events/hyperv/enable");
 }
 
 /* What has been traced until now. */
@@ -44,7 +35,7 @@ static void read_trace(struct kunit *test)
 	ssize_t len, sum = 0;
 	loff_t pos = 0;
 
-	KUNIT_ASSERT_EQ(test, shell("cat " TRACEFS "trace >" COPY), 0);
+	KUNIT_ASSERT_EQ(test, file_shell("cat " TRACEFS "trace >" COPY), 0);
 	file = filp_open(COPY, O_RDONLY, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	do {
@@ -59,7 +50,7 @@ static void read_trace(struct kunit *test)
 
 static void forget_trace(void)
 {
-	shell("echo >" TRACEFS "trace");
+	file_shell("echo >" TRACEFS "trace");
 }
 
 /* Lines that end so. */
