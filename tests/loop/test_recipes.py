@@ -6,6 +6,7 @@ from looplib import LOOP, NIC, case
 from test_nic import instance
 
 B = "/sys/bus/vmbus/devices"
+D = "/sys/kernel/debug/vmbus"
 UNKNOWN = "11112222-3333-4444-5555-666677778888"
 DEADLINE_MS = 4000
 
@@ -99,6 +100,21 @@ def recipe_slow(loop):
     said(loop, f"cat {B}/{loop.nic}/channels/*/out_full_total", r"[1-9]")
     loop.sh(f"for channel in {B}/{loop.nic}/channels/*; do echo 1 >$channel/cpu; done")
     said(loop, f"grep . {B}/{loop.nic}/channels/*/cpu", r"(?s)cpu:1.*cpu:1")
+
+
+@case
+def recipe_what_the_driver_knows(loop):
+    """Files of debugfs, of a stock VSC that is at work."""
+    loop.sh(f"echo 1 >{D}/latency")
+    link(loop, "up")
+    done(loop)
+    relid = int(loop.sh(f"cat {B}/{loop.nic}/id"))
+    loop.sh(f"echo 0 >{D}/latency")
+    said(loop, f"cat {D}/channels", rf"(?m)^relid {relid} instance {loop.nic} sub 0 driver hv_netvsc state open cpu \d+ "
+         r"answer \w+ status 0x0 parked_kib 0\n  high out \d+ in [1-9]\d*\n  latency .*[<m]\S+:[1-9].*\n  duration .*[<m]\S+:[1-9]")
+    said(loop, f"cat {D}/connection", r"(?m)^version 5\.3\n", r"(?m)^state connected\n", r"(?m)^sent OPENCHANNEL [1-9]",
+         r"(?m)^waiting_requests 0\n")
+    said(loop, f"cat {D}/events", rf"(?m)^\d{{4}}-\d\d-\d\dT[\d:.]+Z \[[\d. ]+\] -> OPENCHANNEL relid {relid} id 0x")
 
 
 @case
