@@ -240,7 +240,7 @@ int vmbus_request_begin(struct vmbus_request *req)
 {
 	int err = 0;
 
-	req->begun = ktime_get();
+	req->begun = ktime_get_ns();
 	spin_lock(&request_lock);
 	if (vmbus_conn.state == VMBUS_DISCONNECTED)
 		err = -ESHUTDOWN;

@@ -21,17 +21,18 @@
  * for the switch; nothing of the driver is held there, and CPU hotplug is taken
  * inside.
  */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/debugfs.h>
 #include <linux/device.h>
 #include <linux/hyperv.h>
 #include <linux/jump_label.h>
-#include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/sched/clock.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
-#include <linux/uaccess.h>
 
 #include "include/vmbus_private.h"
 #include "include/vmbus_trace.h"
@@ -490,9 +491,9 @@ static void show_request(const struct vmbus_request *req, void *arg)
 	struct request_view *view = arg;
 
 	if (view->nr++ < REQUESTS_SHOWN)
-		seq_printf(view->seq, "waiting %s relid %u id 0x%x ms %lld\n",
+		seq_printf(view->seq, "waiting %s relid %u id 0x%x ms %llu\n",
 			   vmbus_message_name(req->answer), req->relid, req->id,
-			   ktime_ms_delta(ktime_get(), req->begun));
+			   div_u64(ktime_get_ns() - req->begun, NSEC_PER_MSEC));
 }
 
 static int connection_show(struct seq_file *seq, void *unused)

@@ -213,7 +213,7 @@ static inline bool vmbus_chan_is_device(const struct vmbus_chan *chan)
  * @answer: message type that answers it
  * @relid: channel concerned, or 0
  * @id: gpadl handle or open id that the answer carries, or 0
- * @begun: when it was put there
+ * @begun: ns, when it was put there
  * @done: completed by the answer, a rescind, an unload
  * @error: 0 if answered, -ENODEV if rescinded, -ESHUTDOWN if disconnected
  * @reply: the answer; valid if @error is 0
@@ -223,7 +223,7 @@ struct vmbus_request {
 	enum vmbus_channel_message_type answer;
 	u32 relid;
 	u32 id;
-	ktime_t begun;
+	u64 begun;
 	struct completion done;
 	int error;
 	struct vmbus_message reply;

@@ -711,13 +711,13 @@ static void open_files_hold_up_nobody(struct kunit *test)
 			filp_close(opened[i], NULL);
 }
 
-#define READING		"/tmp/kunit_reading"
-#define READ		"/tmp/kunit_read"
+#define READ_WHILE		"/tmp/kunit_reading"
+#define HAS_READ		"/tmp/kunit_read"
 
 static int read_on(void *unused)
 {
-	return file_shell("n=0; while [ -e " READING " ]; do cat " DIR
-			  "* >/dev/null 2>&1 && n=$((n + 1)); done; echo $n >" READ);
+	return file_shell("n=0; while [ -e " READ_WHILE " ]; do cat " DIR
+			  "* >/dev/null 2>&1 && n=$((n + 1)); done; echo $n >" HAS_READ);
 }
 
 /* Each line is one that there can be. */
@@ -739,7 +739,7 @@ static void reads_while_all_come_and_go(struct kunit *test)
 	char read[16];
 
 	sim_start_ok(test, V5_3);
-	KUNIT_ASSERT_EQ(test, file_shell("rm -f " READ "; echo >" READING), 0);
+	KUNIT_ASSERT_EQ(test, file_shell("rm -f " HAS_READ "; echo >" READ_WHILE), 0);
 	reader = guest_call_begin(test, read_on, NULL);
 	latency(test, true);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
@@ -761,9 +761,9 @@ static void reads_while_all_come_and_go(struct kunit *test)
 	sim_stop(test);
 	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), begun), 10 * MSEC_PER_SEC);
 	KUNIT_EXPECT_EQ(test, modes_of(""), -ENOENT);
-	KUNIT_EXPECT_EQ(test, file_shell("rm " READING), 0);
+	KUNIT_EXPECT_EQ(test, file_shell("rm " READ_WHILE), 0);
 	KUNIT_EXPECT_EQ(test, guest_call_end(reader), 0);
-	KUNIT_ASSERT_GT(test, file_read(READ, read, sizeof(read)), 0);
+	KUNIT_ASSERT_GT(test, file_read(HAS_READ, read, sizeof(read)), 0);
 	KUNIT_ASSERT_EQ(test, kstrtouint(strim(read), 10, &reads), 0);
 	KUNIT_EXPECT_GE(test, reads, 10);
 }
