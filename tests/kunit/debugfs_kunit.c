@@ -604,6 +604,7 @@ static void callbacks_are_measured(struct kunit *test)
 static void nothing_is_measured_when_off(struct kunit *test)
 {
 	struct guest_chan *guest = start_manual(test, HV_CALL_BATCHED);
+	int callbacks;
 
 	read_file(test, "latency");
 	KUNIT_EXPECT_STREQ(test, text, "\n0\n");
@@ -622,6 +623,18 @@ static void nothing_is_measured_when_off(struct kunit *test)
 	latency(test, true);
 	read_file(test, "latency");
 	KUNIT_EXPECT_STREQ(test, text, "\n1\n");
+	callbacks = atomic_read(&guest->callbacks);
+	interrupt_guest(test, guest, 5);
+	wait_measured(test, guest, callbacks);
+	latency(test, false);
+	callbacks = sum("\n  duration");
+	/* Nor is it added to what was measured before. */
+	KUNIT_EXPECT_EQ(test, file_shell("echo 1 >" TRACE_ENABLE), 0);
+	interrupt_guest(test, guest, 5);
+	KUNIT_EXPECT_EQ(test, file_shell("echo 0 >" TRACE_ENABLE), 0);
+	read_file(test, "channels");
+	KUNIT_EXPECT_EQ(test, sum("\n  duration"), callbacks);
+	latency(test, true);
 	/* It ends with the driver. */
 	sim_stop(test);
 	sim_start_ok(test, V5_3);
