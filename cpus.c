@@ -370,7 +370,8 @@ static const char *why_it_stays(int err)
  *
  * Context: process, with CPU hotplug locked for writing; sleeps while channels
  * are opened or closed, and as vmbus_channel_retarget() for each that is open.
- * Return: 0; -EBUSY, logged, if a channel cannot leave. Those before it have.
+ * Return: 0; -EBUSY, logged each time, since somebody has just asked for it, if a
+ * channel cannot leave. Those before it have.
  */
 int vmbus_cpu_leave(unsigned int cpu)
 {
@@ -382,9 +383,9 @@ int vmbus_cpu_leave(unsigned int cpu)
 		err = leave(chan, cpu);
 		mutex_unlock(vmbus_chan_open_mutex(chan));
 		if (err)
-			pr_warn_ratelimited("%pUl (relid %u): keeps CPU %u online: %s\n",
-					    &chan->ch.offermsg.offer.if_instance,
-					    vmbus_chan_relid(chan), cpu, why_it_stays(err));
+			pr_warn("%pUl (relid %u): keeps CPU %u online: %s\n",
+				&chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan),
+				cpu, why_it_stays(err));
 		vmbus_chan_put(chan);
 	}
 	return err ? -EBUSY : 0;

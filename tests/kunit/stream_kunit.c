@@ -221,13 +221,15 @@ static void senders_in_all_contexts(struct kunit *test)
 	tasklet_setup(&all->work, send_in_tasklet);
 	/* A thread's on PREEMPT_RT, where no packet is sent in a hard interrupt. */
 	all->hard = IRQ_WORK_INIT(send_in_irq);
+	/* The interrupt comes on this CPU, into whatever it does, or a thread of this CPU's. */
+	migrate_disable();
 	task = start_sender(&all->senders[THREAD], raw_smp_processor_id() + 1);
-	/* The interrupt comes on this CPU, into whatever it does. */
 	while ((READ_ONCE(all->senders[IRQ].next) < EACH ||
 		READ_ONCE(all->senders[TASKLET].next) < EACH) && time_before(jiffies, end)) {
 		irq_work_queue(&all->hard);
 		cond_resched();
 	}
+	migrate_enable();
 	irq_work_sync(&all->hard);
 	tasklet_kill(&all->work);
 	end_sender(task);

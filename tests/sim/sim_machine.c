@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
+#include <linux/swait.h>
 #include <linux/vmalloc.h>
 
 #include "../../include/vmbus_host.h"
@@ -52,7 +53,7 @@ static struct {
 	raw_spinlock_t lock;	/* everything here */
 	const struct vmbus_host_upcalls *upcalls;
 	struct task_struct *thread;
-	wait_queue_head_t wake;
+	struct swait_queue_head wake;	/* its lock is a raw one */
 	struct rnd_state random;
 	unsigned int busy_percent;
 	unsigned int message_cpu;
@@ -401,7 +402,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 	}
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	if (!err)
-		wake_up(&machine.wake);
+		swake_up_one(&machine.wake);
 	return err;
 }
 
@@ -424,7 +425,7 @@ static int signal_event(u64 connection_id)
 	}
 	if (connection_id == EVENT_CONNECTION) {
 		WRITE_ONCE(machine.shared_event, true);
-		wake_up(&machine.wake);
+		swake_up_one(&machine.wake);
 		return 0;
 	}
 	/* The ids that offers carry: relid | sint << 12. */
@@ -570,12 +571,12 @@ bool sim_next_signal(u32 *relid)
 void sim_signal_again(u32 relid)
 {
 	set_bit(relid, machine.signalled);
-	wake_up(&machine.wake);
+	swake_up_one(&machine.wake);
 }
 
 void sim_wake(void)
 {
-	wake_up(&machine.wake);
+	swake_up_one(&machine.wake);
 }
 
 bool sim_is_silent(void)
@@ -608,12 +609,12 @@ static bool work_waits(void)
 static int host_thread(void *unused)
 {
 	static struct sim_post post;
+	long patience;
 	u32 relid;
 
 	while (!kthread_should_stop()) {
-		wait_event_interruptible_timeout(machine.wake, work_waits(),
-						 sim_answers_wait() || sim_looks_at_pages() ?
-						 1 : HZ / 10);
+		patience = sim_answers_wait() || sim_looks_at_pages() ? 1 : HZ / 10;
+		swait_event_interruptible_timeout_exclusive(machine.wake, work_waits(), patience);
 		free_delivered();
 		if (stay_silent()) {
 			schedule_timeout_interruptible(1);
@@ -784,7 +785,7 @@ void sim_machine_init(u64 seed)
 	memset(&machine, 0, sizeof(machine));
 	raw_spin_lock_init(&machine.lock);
 	INIT_LIST_HEAD(&machine.delivered);
-	init_waitqueue_head(&machine.wake);
+	init_swait_queue_head(&machine.wake);
 	prandom_seed_state(&machine.random, seed);
 	machine.busy_percent = 25;
 	machine.signalled = bitmap_zalloc(SIM_RELIDS, GFP_KERNEL | __GFP_NOFAIL);
