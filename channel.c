@@ -110,6 +110,16 @@ void vmbus_chan_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
 
 /* ---- host interrupts ---- */
 
+static __always_inline void call(struct vmbus_channel *ch, void (*callback)(void *context),
+				 bool watched)
+{
+	if (watched)
+		vmbus_latency_begin(ch);
+	callback(ch->channel_callback_context);
+	if (watched)
+		vmbus_latency_end(ch);
+}
+
 static __always_inline void run(struct vmbus_channel *ch, bool watched)
 {
 	unsigned long end = jiffies + BATCH_JIFFIES;
@@ -120,11 +130,7 @@ static __always_inline void run(struct vmbus_channel *ch, bool watched)
 		callback = smp_load_acquire(&ch->onchannel_callback);
 		if (unlikely(!callback))
 			return;
-		if (watched)
-			vmbus_latency_begin(ch);
-		callback(ch->channel_callback_context);
-		if (watched)
-			vmbus_latency_end(ch);
+		call(ch, callback, watched);
 		if (ch->callback_mode != HV_CALL_BATCHED)
 			return;
 		/* Nothing will ever be read from it: it would never be empty. */
@@ -168,11 +174,7 @@ static __always_inline void call_or_schedule(struct vmbus_channel *ch,
 	case HV_CALL_ISR:
 		/* Of a channel that moves, the old CPU may be at it as well. */
 		spin_lock(&ch->sched_lock);
-		if (watched)
-			vmbus_latency_begin(ch);
-		callback(ch->channel_callback_context);
-		if (watched)
-			vmbus_latency_end(ch);
+		call(ch, callback, watched);
 		spin_unlock(&ch->sched_lock);
 		return;
 	case HV_CALL_BATCHED:

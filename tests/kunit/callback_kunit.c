@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "guest.h"
+#include "modes.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
@@ -57,22 +58,6 @@ static void watching(void *context)
 		atomic_inc(&watch->astray);
 	guest_callback(&watch->guest);
 }
-
-static const struct mode {
-	enum hv_callback_mode mode;
-	const char *name;
-} modes[] = {
-	{ HV_CALL_BATCHED, "batched" },
-	{ HV_CALL_DIRECT, "direct" },
-	{ HV_CALL_ISR, "isr" },
-};
-
-static void mode_name(const struct mode *mode, char *desc)
-{
-	strscpy(desc, mode->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-KUNIT_ARRAY_PARAM(modes, modes, mode_name);
 
 static struct watch *start(struct kunit *test, const struct sim_vsp *vsp)
 {

@@ -11,6 +11,7 @@
 #include "call.h"
 #include "files.h"
 #include "guest.h"
+#include "modes.h"
 #include "suites.h"
 #include "vsc.h"
 #include "../../include/vmbus_private.h"
@@ -504,22 +505,6 @@ static void events_are_the_last_256(struct kunit *test)
 }
 
 /* ---- latency ---- */
-
-static const struct mode {
-	enum hv_callback_mode mode;
-	const char *name;
-} modes[] = {
-	{ HV_CALL_BATCHED, "batched" },
-	{ HV_CALL_DIRECT, "direct" },
-	{ HV_CALL_ISR, "isr" },
-};
-
-static void mode_name(const struct mode *mode, char *desc)
-{
-	strscpy(desc, mode->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-KUNIT_ARRAY_PARAM(modes, modes, mode_name);
 
 static bool unmasked(struct guest_chan *guest)
 {
