@@ -281,6 +281,13 @@ void sim_offer_unasked(bool again)
 	host.offers_again = again;
 }
 
+void sim_take_request(void)
+{
+	sim_lock();
+	host.wants_offers = false;
+	sim_unlock();
+}
+
 bool sim_gone(struct sim_chan *chan)
 {
 	bool gone;

@@ -286,6 +286,8 @@ void sim_fail_posts(u32 type, int err, unsigned int times);
  * VERSION_RESPONSE, and @again when the guest asks for them.
  */
 void sim_offer_unasked(bool again);
+/* Another REQUESTOFFERS of this connection is as good as the first. */
+void sim_take_request(void);
 void sim_deaf(bool deaf);	/* what the guest posts and signals is lost */
 bool sim_is_deaf(void);
 /*
