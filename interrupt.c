@@ -178,7 +178,8 @@ int vmbus_interrupts_init(void)
 	 * end of a message is signalled on the CPU that has it, or its next
 	 * message, which can be its timer's, is never delivered: not unbound.
 	 */
-	message_wq = alloc_workqueue("hv_vmbus_con", WQ_MEM_RECLAIM | WQ_HIGHPRI, 1);
+	message_wq = alloc_workqueue("hv_vmbus_con",
+				     WQ_MEM_RECLAIM | WQ_HIGHPRI | VMBUS_WQ_PERCPU, 1);
 	if (!message_wq)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {

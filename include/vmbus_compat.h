@@ -152,6 +152,13 @@
 #define VMBUS_DEFAULT_VERSION	VERSION_WIN10_V5_3
 #endif
 
+/* 7.3: a workqueue with a worker for each CPU says so. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMBUS_WQ_PERCPU		WQ_PERCPU
+#else
+#define VMBUS_WQ_PERCPU		0
+#endif
+
 /* 7.3: KUnit says for which test parameters are, and asks whether to run suites or to list them. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMBUS_PARAM_TEST	struct kunit *test,
