@@ -12,7 +12,7 @@
  * @fn: made with @arg
  * @arg: its argument
  * @result: what it returned, after the end
- * @took_ms: how long it took, likewise
+ * @took_ms: how long it took in jiffies, as deadlines are counted; likewise
  * @done: it ended
  */
 struct guest_call {

@@ -402,8 +402,9 @@ static void parking_without_memory(struct kunit *test)
 	vmbus_close(scene->ch);
 	fired = fault_disarm();
 	KUNIT_EXPECT_TRUE(test, fired);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_GPADL_TEARDOWN)));
 	sim_clear_rules();
-	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
 	/* Fails if the pages were freed. */
 	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
 	sim_drain(test);

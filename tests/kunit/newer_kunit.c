@@ -148,9 +148,9 @@ static void shown_buffer_that_is_kept(struct kunit *test)
 	struct shown *shown = show(test);
 
 	sim_rule(&ignore);
-	vmbus_deadlines.request = SHORT_MS;
 	KUNIT_EXPECT_EQ(test, establish(shown), 0);
 	KUNIT_EXPECT_FALSE(test, shown->gpadl.decrypted);
+	vmbus_deadlines.request = SHORT_MS;
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(shown->guest->ch, &shown->gpadl), -ETIMEDOUT);
 	KUNIT_EXPECT_TRUE(test, shown->gpadl.decrypted);
 
@@ -158,6 +158,7 @@ static void shown_buffer_that_is_kept(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, establish(shown), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, shown->gpadl.gpadl_handle, 0);
 	KUNIT_EXPECT_TRUE(test, shown->gpadl.decrypted);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_GPADL_TEARDOWN) == 2));
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 2);
 	expect_visible(test, PAGES);
 	sim_clear_rules();

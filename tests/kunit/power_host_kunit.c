@@ -61,7 +61,7 @@ static void host_does_not_confirm(struct kunit *test)
 	sim_release_held();
 	sleep_settle(test);
 	sleep_expect_works(test, chan);
-	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.unload = SIM_ANSWERED_MS;
 	sleep_expect_again(test, chan);
 }
 
@@ -88,11 +88,11 @@ static void kept_ring_outlives_its_connection(struct kunit *test)
 	sim_start_ok(test, NEWEST);
 	visible = sim_visible_pages();
 	vsc_add(test, "sleeper", NULL);
-	vmbus_deadlines.request = 2 * MSEC_PER_SEC;
+	vmbus_deadlines.request = SIM_IN_VAIN_MS;
 	vmbus_deadlines.unload = SHORT_MS;
 	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ETIMEDOUT);
-	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
-	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	vmbus_deadlines.unload = SIM_ANSWERED_MS;
 	sleep_expect_works(test, chan);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), visible + 2 * ring);
 	sim_rescind(chan);
@@ -125,12 +125,15 @@ static void host_cannot_be_told(struct kunit *test)
 	sim_start_ok(test, NEWEST);
 	vsc = vsc_add(test, "sleeper", NULL);
 	vsc_add(test, "other", &sim_type_perf);
+	/* Other posts than that must not have to be tried again then. */
+	sim_busy(0);
 	vmbus_deadlines.post = SHORT_MS;
 	sim_fail_posts(SIM_UNLOAD, err, 0);
 	KUNIT_EXPECT_EQ(test, freeze(&sleep), err == -EIO ? -EIO : -ENOBUFS);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "the host cannot be told: no hibernation"), 1);
 	sim_fail_posts(0, 0, 1);
-	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
+	sim_busy(25);
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	/* The connection is the old one. */
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_REQUEST_OFFERS), 1);
 	sleep_expect_turned_round(test, vsc, chan, other);
@@ -236,14 +239,15 @@ static void heal(void)
 	sim_short_version_response(0);
 	sim_fail_posts(0, 0, 1);
 	sim_no_contact_port(false);
-	vmbus_deadlines.version = 5 * MSEC_PER_SEC;
-	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.version = SIM_ANSWERED_MS;
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 }
 
 /* A driver is at work on a device, all goes to sleep, and the host is not found after it. */
 static struct vsc *loses_its_host(struct kunit *test, struct sleep *sleep,
 				  const struct contact_case *contact)
 {
+	unsigned int contacts;
 	struct vsc *vsc;
 
 	/* What a host made of a contact that it did not answer well is its affair. */
@@ -251,8 +255,12 @@ static struct vsc *loses_its_host(struct kunit *test, struct sleep *sleep,
 	sim_start_ok(test, NEWEST);
 	vsc = vsc_add(test, "lost", NULL);
 	KUNIT_ASSERT_EQ(test, freeze(sleep), 0);
+	contacts = sim_received_all(SIM_CONTACT);
 	contact->fault();
 	KUNIT_EXPECT_EQ(test, thaw(sleep), contact->error);
+	/* It has come to nothing before the host changes its mind. */
+	if (contact->error == -ETIMEDOUT)
+		KUNIT_EXPECT_TRUE(test, sim_wait(sim_received_all(SIM_CONTACT) > contacts));
 	return vsc;
 }
 
@@ -382,7 +390,8 @@ static void offers_never_end(struct kunit *test)
 	vsc = vsc_add(test, "sleeper", NULL);
 	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
 	sim_rule(&rule);
-	vmbus_deadlines.offers = SHORT_MS;
+	/* The offers themselves are there. */
+	vmbus_deadlines.offers = SIM_IN_VAIN_MS;
 	KUNIT_EXPECT_EQ(test, thaw(&sleep), 0);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "no ALLOFFERS_DELIVERED from the host"), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
@@ -497,7 +506,7 @@ static void subs_never_go(struct kunit *test)
 	chan->keeps_subs = true;
 	sim_start_ok(test, NEWEST);
 	vsc = vsc_with_subs(test);
-	vmbus_deadlines.request = 2000;
+	vmbus_deadlines.request = SIM_IN_VAIN_MS;
 	vsc->in_probe = NULL;
 	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ETIMEDOUT);
 	snprintf(line, sizeof(line), "%pUl (relid %u) has sub-channels", &chan->instance,
@@ -663,7 +672,7 @@ static void socket_is_read_to_the_end(struct kunit *test)
 	vmbus_hvsock_device_unregister(ch);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->removes) == 1));
 	sleep_settle(test);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 	sleep_expect_works(test, device);
 	sleep_expect_again(test, device);
 }
@@ -702,6 +711,8 @@ static void socket_does_not_end(struct kunit *test)
 	sim_start_ok(test, NEWEST);
 	vsc_with_socket(test, socket);
 	sim_guest_channel(test, idle);
+	/* Other posts than those must not have to be tried again then. */
+	sim_busy(0);
 	vmbus_deadlines.post = SHORT_MS;
 	vmbus_deadlines.request = SHORT_MS;
 	if (ending->post_error)
@@ -712,6 +723,7 @@ static void socket_does_not_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "a socket, does not end: no hibernation"), 1);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_UNLOAD), 0);
 	sim_fail_posts(0, 0, 1);
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	sim_clear_rules();
 	KUNIT_EXPECT_EQ(test, vmbus_conn.state, VMBUS_CONNECTED);
 }

@@ -87,11 +87,11 @@ int sim_init(struct kunit *test)
 	err = sim_begin(next_seed + full_name_hash(NULL, test->name, strlen(test->name)));
 	if (err)
 		return err;
-	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
-	vmbus_deadlines.version = 5 * MSEC_PER_SEC;
-	vmbus_deadlines.offers = 5 * MSEC_PER_SEC;
-	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
-	vmbus_deadlines.unload = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
+	vmbus_deadlines.version = SIM_ANSWERED_MS;
+	vmbus_deadlines.offers = SIM_ANSWERED_MS;
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	vmbus_deadlines.unload = SIM_ANSWERED_MS;
 	vmbus_deadlines.late = MSEC_PER_SEC;
 	return 0;
 }

@@ -154,13 +154,16 @@ static void host_without_buffers(struct kunit *test)
 
 	spare_the_limit();
 	mark = sim_log_mark();
+	/* Other posts than those must not have to be tried again then. */
+	sim_busy(0);
 	vmbus_deadlines.post = POST_MS;
 	sim_fail_posts(about->type, -EAGAIN, 0);
 	expect_failure(test, caller, -ENOBUFS);
 	KUNIT_EXPECT_EQ(test, sim_received_all(about->type), before);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "posting "), 1);
 	sim_fail_posts(0, 0, 1);
-	vmbus_deadlines.post = 10 * MSEC_PER_SEC;
+	sim_busy(25);
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	finish(test, caller);
 }
 

@@ -186,7 +186,7 @@ bool sim_disconnect(void);
 
 /*
  * For the init of a suite: a fresh host of @version that offers nothing yet, a
- * quarter of posts refused, short deadlines. The exit of the suite calls
+ * quarter of posts refused, deadlines of SIM_ANSWERED_MS. The exit of the suite calls
  * sim_stop(), which ends what runs and checks what has to hold after each test.
  */
 int sim_init(struct kunit *test);
@@ -449,7 +449,16 @@ unsigned int sim_log_lines(u64 mark, const char *text);
 
 /* ---- waiting ---- */
 
-#define SIM_PATIENCE_MS		20000
+/*
+ * Any thread, the host's too, may stand still for seconds: a processor of the test
+ * machine has to share. So a deadline is either one that no answer misses, or one
+ * that passes while nothing is to be answered, or this long: the host is still in
+ * time with what it answers, and the test has not to wait for long.
+ */
+#define SIM_ANSWERED_MS		60000
+#define SIM_IN_VAIN_MS		6000
+
+#define SIM_PATIENCE_MS		60000
 
 /* Polls until @cond; its value in the end. */
 #define sim_wait(cond)							\
