@@ -268,11 +268,14 @@ void sim_keep_handles(bool keep)
 void sim_linger(u32 ms)
 {
 	host.linger_ms = ms;
+	if (!ms)
+		WRITE_ONCE(host.lingers, false);
 }
 
 bool sim_lingers(void)
 {
-	return READ_ONCE(host.lingers);
+	/* Pairs with the release in begin_to_linger(). */
+	return smp_load_acquire(&host.lingers) && time_before(jiffies, host.linger_end);
 }
 
 void sim_offer_unasked(bool again)

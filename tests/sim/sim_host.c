@@ -170,22 +170,20 @@ static bool is(const struct sim_rule *rule, enum sim_action action)
 
 bool sim_looks_at_pages(void)
 {
-	return READ_ONCE(host.lingers) || (READ_ONCE(host.watches) && READ_ONCE(host.version));
+	return READ_ONCE(host.watches) && READ_ONCE(host.version);
 }
 
 /* Late writes, to pages that must still be there for them. */
-static void linger(void)
+void sim_write_late(void)
 {
 	unsigned int i;
 
-	WRITE_ONCE(host.lingers, time_before(jiffies, host.linger_end));
-	for (i = 0; host.lingers && i < ARRAY_SIZE(host.lingers_at); i++) {
+	for (i = 0; sim_lingers() && i < ARRAY_SIZE(host.lingers_at); i++) {
 		if (!host.lingers_at[i])
 			continue;
 		if (!page_count(virt_to_page(host.lingers_at[i]))) {
 			sim_violation("page %u of the connection was freed while the host used it",
 				      i);
-			WRITE_ONCE(host.lingers, false);
 			return;
 		}
 		clear_bit(8 * sizeof(u64) + i, host.lingers_at[i]);
@@ -200,7 +198,8 @@ static void begin_to_linger(void)
 	host.lingers_at[1] = host.monitor_out;
 	host.lingers_at[2] = host.send_flags;
 	host.linger_end = jiffies + msecs_to_jiffies(host.linger_ms);
-	WRITE_ONCE(host.lingers, true);
+	/* Pairs with the acquire in sim_lingers(): the rest is there. */
+	smp_store_release(&host.lingers, true);
 }
 
 static void keep_pages(const struct sim_msg_contact *msg)
@@ -218,8 +217,6 @@ void sim_look_at_pages(void)
 	u32 relid;
 
 	lockdep_assert_held(&sim_model);
-	if (host.lingers)
-		linger();
 	for (relid = 1; host.version && relid < SIM_RELIDS; relid++) {
 		chan = host.chans[relid];
 		if (!chan)

@@ -302,9 +302,13 @@ void sim_keep_handles(bool keep);
 /*
  * The host goes on for @ms after it has confirmed the UNLOAD: it clears bits in
  * the pages of the connection, and finds out if they are not the guest's any more.
+ * It does so when the guest's thread calls sim_write_late(), in any context: a
+ * thread of its own would let time pass in which the guest is right to think that
+ * it is through.
  */
 void sim_linger(u32 ms);
 bool sim_lingers(void);
+void sim_write_late(void);
 /* The next @times signals for @relid (0: any) fail; so many have since the test began. */
 void sim_refuse_signals(u32 relid, unsigned int times);
 unsigned int sim_refused_signals(void);
