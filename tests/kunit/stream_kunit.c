@@ -242,7 +242,7 @@ static void sender_sleeps_until_room(struct kunit *test)
 	struct order *order = kunit_kzalloc(test, sizeof(*order), GFP_KERNEL);
 	struct sender *sender = kunit_kzalloc(test, sizeof(*sender), GFP_KERNEL);
 	struct guest_chan *guest;
-	u32 asked = 0;
+	u32 asked = 0, found = 0;
 	int before;
 
 	KUNIT_ASSERT_NOT_NULL(test, order);
@@ -262,12 +262,15 @@ static void sender_sleeps_until_room(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&guest->callbacks) != before));
 			if (ring_failed(test))
 				break;
+		} else {
+			found++;
 		}
 		set_channel_pending_send_size(guest->ch, 0);
 	}
 	expect_order(test, order, sender, 1);
 	KUNIT_EXPECT_GT(test, asked, 0);
-	KUNIT_EXPECT_LE(test, guest->host->interrupts, asked);
+	/* Who found room after all, and filled it, may be told a second time. */
+	KUNIT_EXPECT_LE(test, guest->host->interrupts, asked + found);
 }
 
 /* ---- host to guest: it writes faster than the guest reads ---- */
@@ -414,7 +417,7 @@ static void nothing_is_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, flood->error, 0);
 	KUNIT_EXPECT_GT(test, flood->full, 0);
 	/* The host is signalled only when it waits, at most once each time. */
-	KUNIT_EXPECT_LE(test, sim_signals(host), flood->full);
+	KUNIT_EXPECT_LE(test, sim_signals(host), host->asks);
 	KUNIT_EXPECT_EQ(test, sim_signals(host), flood->ch->intr_in_full);
 }
 
@@ -431,6 +434,9 @@ static void batches_are_masked(struct kunit *test)
 		sim_unlock();
 		KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(flood->read) == number));
 		KUNIT_EXPECT_TRUE(test, sim_wait(!READ_ONCE(host->out.header->interrupt_mask)));
+		/* It may be about to look again, and would run once more, unmasked. */
+		tasklet_disable(&flood->ch->callback_event);
+		tasklet_enable(&flood->ch->callback_event);
 		if (ring_failed(test))
 			return;
 	}

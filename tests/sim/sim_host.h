@@ -107,6 +107,7 @@ struct sim_chan {
 	u32 interrupts;		/* to the guest */
 	u64 packets_in, bytes_in;	/* read by the VSP */
 	u64 packets_out;
+	u32 asks;		/* for room, when there was none */
 	void *pending;		/* of the VSP: an answer that found no room */
 	struct sim_ring in;	/* guest to host */
 	struct sim_ring out;	/* host to guest */

@@ -243,6 +243,7 @@ static int write_packet(struct sim_chan *chan, const struct sim_packet_header *h
 		return -EPROTO;
 	}
 	if (used(ring, at, out) + total >= ring->size) {
+		chan->asks++;
 		WRITE_ONCE(ring->header->pending_send, total);
 		/* Pairs with the guest's barrier after it publishes its read index. */
 		smp_mb();
