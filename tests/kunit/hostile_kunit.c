@@ -339,7 +339,7 @@ static bool covered(const struct hostile_kind *kind)
 static unsigned int pester(const struct hostile_kind *kind, struct guest_chan *guest,
 			   unsigned int count)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(3 * SIM_PATIENCE_MS);
+	unsigned long end = jiffies + msecs_to_jiffies(SIM_PATIENCE_MS);
 	unsigned int sent = 0, i;
 
 	while (sent < count || (!covered(kind) && time_before(jiffies, end))) {
@@ -460,6 +460,8 @@ static void survives_while_starting(struct kunit *test)
 		err = sim_start(test, kind->version);
 		started += !err;
 		sim_stop(test);
+		/* What it has not heard yet is not to come between the next one's. */
+		sim_wait(sim_heard_all());
 		sim_forget_guest();
 	}
 	kthread_stop(thread);
@@ -470,11 +472,13 @@ static void survives_while_starting(struct kunit *test)
 		sim_start(test, kind->version);
 		sim_wait(!sim_queued());
 		sim_stop(test);
+		sim_wait(sim_heard_all());
 		sim_forget_guest();
 	}
-	vmbus_deadlines.version = 10 * MSEC_PER_SEC;
-	vmbus_deadlines.offers = 10 * MSEC_PER_SEC;
-	vmbus_deadlines.request = 10 * MSEC_PER_SEC;
+	vmbus_deadlines.version = SIM_ANSWERED_MS;
+	vmbus_deadlines.offers = SIM_ANSWERED_MS;
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	sim_start_ok(test, kind->version);
 	guest->reads = true;
 	guest_open(test, guest, good_chan);

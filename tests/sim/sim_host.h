@@ -365,6 +365,8 @@ unsigned int sim_received(u32 type);
 unsigned int sim_sent(u32 type);
 /* The first, counting the message whose answer has just come; not with the model locked. */
 unsigned int sim_received_all(u32 type);
+/* All that the guest has posted is handled. */
+bool sim_heard_all(void);
 /* The @nth (from 0) message of a type from the guest; bytes, 0 if there is none. */
 u32 sim_received_message(u32 type, unsigned int nth, void *payload, u32 size);
 unsigned int sim_gpadls(void);		/* that exist now */

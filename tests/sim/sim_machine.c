@@ -558,6 +558,17 @@ bool sim_next_post(struct sim_post *post)
 	return found;
 }
 
+bool sim_heard_all(void)
+{
+	bool heard;
+
+	/* Held while the thread has a message in hand. */
+	sim_lock();
+	heard = !READ_ONCE(machine.used);
+	sim_unlock();
+	return heard;
+}
+
 bool sim_next_signal(u32 *relid)
 {
 	/* From the last one on, so that a device that is always busy does not keep others out. */
