@@ -219,12 +219,13 @@ static void ids_change_while_devices_come(struct kunit *test)
 	struct task_struct *task;
 	unsigned int i;
 	struct vsc *vsc;
-	bool gone = true;
+	bool gone;
 
 	sim_start_ok(test, SIM_V(5, 3));
 	vsc = vsc_add(test, "plain", NULL);
 	task = kthread_run(change_ids, changes, "sim_ids");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	gone = sim_wait(READ_ONCE(*changes));
 	for (i = 0; gone && i < 30; i++) {
 		sim_rescind(chan);
 		gone = sim_wait(sim_gone(chan));

@@ -259,7 +259,7 @@ static void while_receiving(struct kunit *test)
 	flipper = start_flipper(test, guest, false);
 	own = own_changes(flipper);
 	while (time_before(jiffies, end) || tally.good < 100 || tally.broken < 100 ||
-	       (*api != RING_ITER && !tally.too_small)) {
+	       READ_ONCE(flipper->flips) <= 1000 || (*api != RING_ITER && !tally.too_small)) {
 		if (*api == RING_ITER)
 			iterate_many(guest, buffer, &tally);
 		else

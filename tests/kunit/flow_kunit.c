@@ -325,6 +325,8 @@ static void monitored(struct kunit *test)
 		sim_offer(host);
 		KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, RING_SMALLEST), 0);
 		pending = &page->trigger_group[ids[i] / 32].pending;
+		/* The host does not look at the page meanwhile. */
+		sim_lock();
 		send_some(test, guest, 2);
 		KUNIT_EXPECT_EQ(test, *pending, BIT(ids[i] % 32));
 		KUNIT_EXPECT_EQ(test, sim_signals(host), 0);
@@ -333,6 +335,7 @@ static void monitored(struct kunit *test)
 		/* Not empty before, so no signal. */
 		send_some(test, guest, 1);
 		KUNIT_EXPECT_EQ(test, *pending, 0);
+		sim_unlock();
 		host_reads_some(test, guest, 3);
 		guest->ch->low_latency = true;
 		send_some(test, guest, 1);

@@ -407,12 +407,15 @@ static void sub_channels_that_do_not_open_are_not_listed(struct kunit *test)
 
 #define RACES	150
 
+static unsigned long walks;
+
+/* Until there have been enough of those who look at them, too. */
 static int open_and_close(void *arg)
 {
 	struct vmbus_channel *sub = arg;
 	int i, err = 0;
 
-	for (i = 0; i < RACES && !err; i++) {
+	for (i = 0; (i < RACES || READ_ONCE(walks) <= RACES) && !err; i++) {
 		err = vmbus_open(sub, PAGE_SIZE * 2, PAGE_SIZE * 2, NULL, 0, notify, sub);
 		if (!err)
 			vmbus_close(sub);
@@ -425,7 +428,7 @@ static void interrupts_on_and_off_while_sub_channels_come_and_go(struct kunit *t
 	struct sim_chan *subs[UIO_SUBS];
 	struct sim_chan *host = uio_start(test, &sim_echo);
 	struct guest_call *calls[UIO_SUBS];
-	unsigned long walks = 0, unusable = 0;
+	unsigned long unusable = 0;
 	int i;
 
 	KUNIT_ASSERT_EQ(test, uio_open(), 0);
@@ -433,11 +436,13 @@ static void interrupts_on_and_off_while_sub_channels_come_and_go(struct kunit *t
 	for (i = 0; i < UIO_SUBS; i++)
 		vmbus_close(uio.sub[i]);
 	KUNIT_EXPECT_EQ(test, listed(NULL), 0);
+	walks = 0;
 	for (i = 0; i < UIO_SUBS; i++)
 		calls[i] = guest_call_begin(test, open_and_close, uio.sub[i]);
 	for (i = 0; i < UIO_SUBS; i++) {
 		while (!guest_call_ended(calls[i])) {
-			unusable += !uio_irqcontrol(walks++ % 2);
+			unusable += !uio_irqcontrol(walks % 2);
+			WRITE_ONCE(walks, walks + 1);
 			cond_resched();
 		}
 	}
