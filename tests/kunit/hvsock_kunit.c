@@ -3,7 +3,6 @@
  * hv_vmbus_hvsock: sockets, from the request for a connection to the end of the
  * last reference. Each case ends with all that was rescinded released, once.
  */
-#include <linux/module.h>
 #include VMBUS_UNALIGNED_H
 
 #include "call.h"
@@ -168,6 +167,7 @@ static void requests_that_cannot_be_posted(struct kunit *test)
 	vmbus_deadlines.post = 200;
 	sim_fail_posts(SIM_TL_CONNECT, -EAGAIN, 0);
 	KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&endpoint, &service), -ENOBUFS);
+	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), 0);
 }
 
@@ -257,8 +257,7 @@ static void refusals_need_4_1(struct kunit *test)
 /* Nobody listens, or it could not be opened: the bus removes the device itself. */
 static void unopened_sockets_go(struct kunit *test)
 {
-	struct sim_rule refuse = { .type = SIM_OPEN, .relid = 2, .action = SIM_REFUSE,
-				   .status = 1 };
+	struct sim_rule refuse = { .type = SIM_OPEN, .relid = 2, .action = SIM_REFUSE, .status = 1 };
 	struct sim_chan *deaf, *refused;
 
 	start(test, V5_3);
@@ -266,6 +265,7 @@ static void unopened_sockets_go(struct kunit *test)
 	deaf = sim_add_socket(test, 1, &service, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.probes) == 1));
 	sim_guest_channel(test, deaf);
+	wait_for_device_probe();
 	expect_kept(test, deaf);
 	sockets.deaf = false;
 	sim_rule(&refuse);
@@ -310,7 +310,7 @@ static void rescind_before_open(struct kunit *test)
 	expect_gone(test, chan);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.failed), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.told), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
 }
 
 /* The host's last word before the callback is set: the socket must not be missed. */
@@ -449,8 +449,8 @@ static void left_data_is_read_to_the_end(struct kunit *test)
 	sock_put(sock);
 	expect_gone(test, chan);
 	/* Nobody asks a host that has taken a channel back. */
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_GPADL_TEARDOWN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
 }
 
 /* The socket is closed first: the host gets all that was sent, however slow it is. */
@@ -568,7 +568,7 @@ static void module_goes_with_sockets(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.removes), 3);
 	sim_stop(test);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 	KUNIT_EXPECT_EQ(test, chans[0]->closes, 1);
 	KUNIT_EXPECT_EQ(test, chans[1]->closes, 0);
 	KUNIT_EXPECT_EQ(test, chans[2]->closes, 1);
