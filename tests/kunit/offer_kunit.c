@@ -139,7 +139,7 @@ static void relid_in_use_is_not_given_back(struct kunit *test)
 	flush_workqueue(vmbus_bus.chan_wq);
 	KUNIT_EXPECT_EQ(test, vmbus_relid_map(to_vmbus_chan(guest->ch)), -EEXIST);
 	KUNIT_EXPECT_PTR_EQ(test, channel_of(chan), guest->ch);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 	guest->reads = true;
 	KUNIT_EXPECT_EQ(test, guest_send(guest, "12345678", 8, 1), 0);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&guest->received)));
@@ -169,7 +169,7 @@ static void refuses_bad_relids(struct kunit *test)
 	flush_workqueue(vmbus_bus.chan_wq);
 	bus_for_each_dev(&vmbus_bus_type, NULL, &seen, see);
 	KUNIT_EXPECT_EQ(test, seen.nr, 1);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 
 	/* The highest relid works, interrupts too. */
 	guest->reads = true;
@@ -233,7 +233,7 @@ static void refuses_subs_without_a_primary(struct kunit *test)
 	vsc_let_go(vsc);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(chan)));
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->subs), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 4);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 4);
 }
 
 /* ---- kinds ---- */

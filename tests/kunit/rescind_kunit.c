@@ -40,7 +40,7 @@ static void unknown_relids_change_nothing(struct kunit *test)
 		sim_send_relid(SIM_RESCIND, relids[i]);
 	settle(test);
 	KUNIT_EXPECT_NOT_NULL(test, sim_guest_channel(test, chan)->device_obj);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 }
 
 static void second_rescind_changes_nothing(struct kunit *test)
@@ -137,7 +137,7 @@ static void rescind_during_probe(struct kunit *test)
 	expect_gone(test, chan);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 1);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 0);
 }
 
 static void expect_removed(struct sim_chan *chan, void *arg)
@@ -167,7 +167,7 @@ static void open_channel_is_removed_then_released(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vsc->last_error, 0);
 	sim_clear_rules();
 	/* Nobody asks a host that has taken a channel back. */
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_CLOSE), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 0);
 	sim_reoffer(chan);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->bound) == 1 && chan->open));
 }
@@ -264,10 +264,10 @@ static void probe_can_wait_for_subs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->bound), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->subs), 3);
 	KUNIT_EXPECT_EQ(test, vsc->last_error, 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_OPEN), 4);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_OPEN), 4);
 	sim_rescind(chan);
 	expect_gone(test, chan);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 4);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 4);
 }
 
 static void rescinded_sub_that_is_not_open(struct kunit *test)
@@ -516,7 +516,7 @@ static void unregistered_device_waits_for_the_rescind(struct kunit *test)
 	vmbus_device_unregister(sim_guest_channel(test, chan)->device_obj);
 	settle(test);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->removes), 0);
-	KUNIT_EXPECT_EQ(test, sim_received(SIM_RELID_RELEASED), 0);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 	sim_rescind(chan);
 	expect_gone(test, chan);
 	KUNIT_EXPECT_EQ(test, atomic_read(&told), 0);
