@@ -163,6 +163,24 @@ void vmbus_messages_flush(void)
 }
 
 /**
+ * vmbus_messages_take_late() - handle what the host sent to who was here before us
+ *
+ * It is in the slots when the SynICs come up. An answer to another's
+ * INITIATE_CONTACT must be gone before ours is posted: nothing tells them apart.
+ *
+ * Context: process, sleeps; SynICs are up, nothing has been asked.
+ */
+void vmbus_messages_take_late(void)
+{
+	unsigned int cpu;
+
+	/* Its interrupt may be on the way still. */
+	for_each_online_cpu(cpu)
+		queue_work_on(cpu, message_wq, &per_cpu_ptr(&message_work, cpu)->work);
+	vmbus_messages_flush();
+}
+
+/**
  * vmbus_interrupts_init() - be ready for vmbus_isr()
  *
  * Context: process, sleeps.

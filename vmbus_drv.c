@@ -418,6 +418,7 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 		goto exit_debugfs;
 	online_state = err;
 
+	vmbus_messages_take_late();
 	err = vmbus_connect(max_version);
 	if (err)
 		goto remove_cpus;

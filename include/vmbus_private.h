@@ -509,6 +509,7 @@ void vmbus_isr(void);
 void vmbus_events_handle(unsigned int cpu);
 int vmbus_events_drain(unsigned int cpu);
 void vmbus_messages_flush(void);
+void vmbus_messages_take_late(void);
 int vmbus_interrupts_init(void);
 void vmbus_interrupts_drain(void);
 void vmbus_interrupts_exit(void);
