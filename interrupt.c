@@ -8,6 +8,7 @@
  * Events are taken by an exchange of their words, so whoever comes first has
  * them; what they call has locks of its own.
  */
+#include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/irqflags.h>
@@ -174,10 +175,12 @@ void vmbus_messages_take_late(void)
 {
 	unsigned int cpu;
 
-	/* Its interrupt may be on the way still. */
+	/* Its interrupt may be on the way still. A slot is read on its own CPU. */
+	cpus_read_lock();
 	for_each_online_cpu(cpu)
 		queue_work_on(cpu, message_wq, &per_cpu_ptr(&message_work, cpu)->work);
 	vmbus_messages_flush();
+	cpus_read_unlock();
 }
 
 /**
