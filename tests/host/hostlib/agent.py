@@ -34,7 +34,7 @@ class Stream:
 
     def send(self, data: bytes) -> None:
         """Send all of data."""
-        self._sock.settimeout(30)
+        self._sock.settimeout(pace.longest(30))
         try:
             self._sock.sendall(data)
         except OSError as error:
