@@ -9,10 +9,12 @@ import re
 import time
 
 from looplib import LOOP, case
+from test_nic import listens
 from test_scsi import fio
 
 BUS = "/sys/bus/vmbus"
 CPUS = 4
+IPERF = 5201        # its port
 FIO = fio("--numjobs=2 --iodepth=8 --size=1M --bsrange=4k-64k --rw=randwrite", repeat=0)
 
 
@@ -31,12 +33,14 @@ def start(loop):
     """The load; what is in files tells whether it went well."""
     # What a case left that failed.
     loop.sh("[ ! -d /tmp/load ] || { touch /tmp/load/stop; kill -9 $(cat /tmp/load/pings); sleep 3; } 2>/dev/null; true")
+    loop.wait(lambda: not listens(loop, 0, IPERF), "the server before this one does not end")
     loop.sh("cd /tmp; rm -rf load; mkdir load; cd load; touch passes; (while [ ! -e stop ]; do "
             f"{FIO} >fio 2>&1 || {{ echo status $? >bad; break; }}; echo >>passes; done; touch end) </dev/null >/dev/null 2>&1 & "
             "for nic in 0 1; do ip=10.0.0.$((2 - nic)); "
             "/t/ip netns exec n$nic /t/ping -q -i 0.05 $ip </dev/null >ping$nic 2>&1 & echo $! >>pings; done; "
-            "/t/ip netns exec n0 /t/iperf3 -s -1 </dev/null >/dev/null 2>&1 & sleep 1; "
-            "/t/ip netns exec n1 /t/iperf3 -J -t 1000 -b 4M --bidir -c 10.0.0.1 </dev/null >iperf 2>&1 & echo $! >>pings")
+            "/t/ip netns exec n0 /t/iperf3 -s -1 </dev/null >/dev/null 2>&1 &")
+    loop.wait(lambda: listens(loop, 0, IPERF), "nobody listens")
+    loop.sh("cd /tmp/load; /t/ip netns exec n1 /t/iperf3 -J -t 1000 -b 4M --bidir -c 10.0.0.1 </dev/null >iperf 2>&1 & echo $! >>pings")
 
 
 def passes(loop):
@@ -57,7 +61,9 @@ def end(loop, lost=1):
     more_passes(loop)
     loop.sh("touch /tmp/load/stop")
     loop.wait(lambda: loop.guest.run("test -e /tmp/load/end")[0] == 0, "fio does not end", 120)
-    loop.sh("kill -INT $(cat /tmp/load/pings); sleep 1")
+    loop.sh("kill -INT $(cat /tmp/load/pings)")
+    loop.wait(lambda: loop.guest.run("for pid in $(cat /tmp/load/pings); do ! kill -0 $pid || exit 1; done")[0] == 0,
+              "pings or TCP do not end")
     assert loop.guest.run("test -e /tmp/load/bad")[0], loop.sh("cat /tmp/load/bad /tmp/load/fio")
     sent = []
     for nic in (0, 1):
@@ -99,6 +105,8 @@ def storm_moves(loop):
     loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo >trace; echo 1 >events/hyperv/vmbus_chan_sched/enable")
     for path, cpu, _ in before:
         loop.sh(f"echo {(cpu + 1) % CPUS} >{path}/cpu")
+    # What was on its way to a processor that stood still has arrived once a program has run there.
+    loop.sh(f"for cpu in $(seq 0 {CPUS - 1}); do taskset -c $cpu true || exit 1; done")
     loop.sh("cd /sys/kernel/tracing; echo 1 >tracing_on")
     more_passes(loop)
     loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo 0 >events/hyperv/vmbus_chan_sched/enable")
@@ -201,8 +209,9 @@ def storm_sleep(loop):
     sums = new_file(loop)
     start(loop)
     more_passes(loop)
+    mark = loop.guest.log_mark()
     guest(loop, "do_sleep core")
-    said = loop.sh("dmesg | tail -n 60")
+    said = loop.guest.log_since(mark)
     assert "hibernation exit" in said and "debug: Waiting for" in said, said
     more_passes(loop)
     # Frames on their way when it falls asleep are lost, as with a cable that is pulled.
