@@ -69,6 +69,27 @@ def host_interrupts(loop):
     return sum(int(row[6]) for row in loop.channels().values() if row[1] in (instance(0), instance(1)))
 
 
+def wrong_rates(series, seconds):
+    """
+    Of a channel's documents, and the seconds that each stands for: each rate is what its counter grew by in one time,
+    which is the channel's own; these times together are that of all documents, whenever in between the guest stood still.
+    """
+    wrong, together, total = [], 0, sum(seconds[1:])
+    for was, now, between in zip(series, series[1:], seconds[1:]):
+        grown, rates = {name: now[name] - was[name] for name in now["per_second"]}, now["per_second"]
+        events, interrupts = grown["events"], grown["interrupts"]
+        # Rates have three decimals.
+        if abs(events * rates["interrupts"] - interrupts * rates["events"]) > 0.001 * (1 + events + interrupts):
+            wrong.append(f"not of one time: {was} {now}")
+        if any(bool(grown[name]) != bool(rates[name]) for name in grown):
+            wrong.append(f"no rate, or of nothing: {was} {now}")
+        most = max(grown, key=grown.get)
+        together += grown[most] / rates[most] if grown[most] and rates[most] else between
+    if abs(together - total) > 0.3 * total:
+        wrong.append(f"rates of {together} s in {total} s: {series}")
+    return wrong
+
+
 @case
 def vmbusstat_counts(loop):
     """Counts lie between those of sysfs and of the host, read before and after; rates are what they grow by."""
@@ -83,6 +104,7 @@ def vmbusstat_counts(loop):
     # The last document so far is older than these.
     first, before, inner = int(loop.sh("wc -l </tmp/json")) - 1, counts(loop), host_interrupts(loop)
     more_lines(loop, "json", loop.options.seconds)
+    loop.wait(lambda: host_interrupts(loop) - inner > ENOUGH, "the host has hardly interrupted")
     inner, after = host_interrupts(loop) - inner, counts(loop)
     # The first of them may be older than that, the last may not be whole.
     more_lines(loop, "json", 3)
@@ -103,11 +125,7 @@ def vmbusstat_counts(loop):
             for name in ("interrupts", "events"):
                 if not series[0][name] <= before[relid, name] <= after[relid, name] <= series[-1][name]:
                     wrong.append(f"{relid} {name}: {before[relid, name]} {after[relid, name]}, shown {series}")
-                for was, now, frame in zip(series, series[1:], frames[1:]):
-                    difference = now[name] - was[name]
-                    # Each channel has its own time between two readings.
-                    if abs(now["per_second"][name] * frame["seconds"] - difference) > 2 + 0.3 * difference:
-                        wrong.append(f"{relid} {name}: {was} {now} in {frame['seconds']} s")
+            wrong += wrong_rates(series, [frame["seconds"] for frame in frames])
             grown += series[-1]["interrupts"] - series[0]["interrupts"]
     assert not wrong, "\n".join(wrong)
     assert inner > ENOUGH, f"{inner} interrupts are too few"
