@@ -2,10 +2,11 @@
 
 import time
 
+from hostlib import pace
 from looplib import LOOP, NIC, case
 
 BYTES = 4_000_000           # more than rings and the socket's buffers hold
-SILENT_MS = 15000   # longer than what a slow guest needs to look around meanwhile
+SILENT_MS = 600000  # until it is told to go on
 DEADLINE_MS = 6000
 
 # Of what is wrong with it; the devices are those that test_ic leaves, and none has a NIC.
@@ -88,12 +89,14 @@ def answer_to_open_withheld(loop):
     deadline = loop.sh(f"cat {LOOP}/deadline")
     loop.host("deadline", DEADLINE_MS)
     loop.sh(f"echo {row[1]} >{drivers}/unbind")
-    for action, least, most in (("drop", DEADLINE_MS, DEADLINE_MS + 20000), ("refuse", 0, DEADLINE_MS - 500)):
+    for action, least in (("drop", DEADLINE_MS), ("refuse", 0)):
         loop.host("rule", f"open {action} times=1")
-        started = time.monotonic()
+        mark, started = loop.guest.log_mark(), time.monotonic()
         assert loop.guest.run(f"echo {row[1]} >{drivers}/bind", 60)[0], f"it is bound in spite of {action}"
-        took = (time.monotonic() - started) * 1000
-        assert least <= took < most, f"{action}: {took:.0f} ms"
+        took, said = (time.monotonic() - started) * 1000, loop.guest.log_since(mark)
+        assert least <= took < pace.longest(DEADLINE_MS + 20000), f"{action}: {took:.0f} ms"
+        # How long it took to be refused tells about the machine; that nobody waited to the end tells about the driver.
+        assert (f"no OPENCHANNEL_RESULT from the host in {DEADLINE_MS} ms" in said) == (action == "drop"), f"{action}: {said}"
         assert loop.guest.run(f"test -e {drivers}/{row[1]}")[0], f"it is bound in spite of {action}"
     loop.host("deadline", deadline)
     loop.sh(f"echo {row[1]} >{drivers}/bind")
@@ -109,7 +112,8 @@ def answers_delayed_and_held(loop):
     loop.run("vsock echo 1 1000")
     assert time.monotonic() - started > 1.5, "it did not wait"
     loop.host("rule", "gpadl hold times=1")
-    loop.sh("(vsock echo 1 1000 >/tmp/held 2>&1; echo status $? >>/tmp/held) >/dev/null 2>&1 &")
+    loop.sh("rm -f /tmp/held; (vsock echo 1 1000 >/tmp/held 2>&1; echo status $? >>/tmp/held) >/dev/null 2>&1 &")
+    loop.wait(lambda: not loop.sh(f"cat {LOOP}/rules"), "nothing is held")
     time.sleep(1)
     assert "status" not in loop.sh("cat /tmp/held"), "it did not wait"
     loop.host("release", "now")
@@ -153,9 +157,8 @@ def full_ring(loop):
 
 @case
 def host_is_silent(loop):
-    """For some seconds nothing comes; then all goes on as if nothing had been, also what was asked meanwhile."""
+    """For some time nothing comes; then all goes on as if nothing had been, also what was asked meanwhile."""
     relid = stream(loop, "silent", "sink 2")
-    started = time.monotonic()
     loop.host("silent", SILENT_MS)
     loop.host("release", "now")
     before = loop.channels()[relid][4:6]
@@ -163,8 +166,9 @@ def host_is_silent(loop):
     time.sleep(1)
     assert loop.sh(f"cat {LOOP}/silent") == "1" and loop.channels()[relid][4:6] == before, loop.channels()
     assert not loop.sh("grep -l f8615163 /sys/bus/vmbus/devices/*/class_id || true"), "an offer of a silent host"
+    assert "status" not in loop.sh("cat /tmp/silent"), "it has ended"
+    loop.host("silent", 0)
     ends(loop, "silent")
-    assert time.monotonic() - started > SILENT_MS / 1000
     assert loop.sh(f"cat {LOOP}/silent") == "0"
     loop.wait(lambda: loop.sh("grep -l f8615163 /sys/bus/vmbus/devices/*/class_id || true"), "no NIC")
     loop.host("rescind", "nic")
@@ -177,9 +181,14 @@ def lost_interrupts(loop):
     loop.host("lose_interrupts", "heartbeat flags")
     late = beats()[2]
     loop.wait(lambda: beats()[2] > late, "the beats are answered")
+
+    def unanswered():
+        """An interrupt from before may be on its way to a processor that stands still."""
+        _, answered, late = beats()
+        loop.wait(lambda: beats()[2] > late + 3, "the beats are answered")
+        return beats()[1] == answered
+    loop.wait(unanswered, "the beats are answered")
     answered = beats()[1]
-    loop.wait(lambda: beats()[2] > late + 3, "the beats are answered")
-    assert beats()[1] == answered, beats()
     loop.host("lose_interrupts", "none")
     loop.host("interrupt", "heartbeat")
     loop.wait(lambda: beats()[1] > answered + 2, "no beats")
