@@ -1,6 +1,6 @@
 """The sample driver, samples/vmbus_echo.c, as it was built for the stock bus: files whose text the host sends back."""
 
-from looplib import case
+from looplib import LOOP, case
 
 ECHO = "6c3f2a14-58e0-4b7d-9a41-0e5d7c2b9f63"
 DRIVER = "/sys/bus/vmbus/drivers/vmbus_echo"
@@ -73,12 +73,14 @@ def sample_echoes(loop):
 
 
 def served(loop, count, each):
-    """So many at a time do this, with their number as i, and all of it works."""
-    loop.sh(f"""rm -f /tmp/served /tmp/failed
+    """So many at a time do this, with their number as i, and all of it works, the host being frozen as they begin."""
+    # All of them begin when the last one is there: the first would not wait for the others longer than for the host.
+    loop.sh(f"""rm -f /tmp/served /tmp/failed /tmp/ready /tmp/go; : >/tmp/ready; mkfifo /tmp/go; exec 8<>/tmp/go
 {ASK}for i in $(seq {count}); do
-    ({each} || echo $i >>/tmp/failed; echo $i >>/tmp/served) &
-done </dev/null >/dev/null 2>&1; sleep 1""", 120)
-    loop.host("thaw", relid(loop))
+    (echo >>/tmp/ready; read line <&8; {each} || echo $i >>/tmp/failed; echo $i >>/tmp/served) &
+done </dev/null >/dev/null 2>&1
+until [ $(wc -l </tmp/ready) = {count} ]; do sleep 0.1; done
+echo {relid(loop)} >{LOOP}/freeze; seq {count} >&8; sleep 1; echo {relid(loop)} >{LOOP}/thaw""", 120)
     loop.wait(lambda: loop.guest.run(f"test $(wc -l </tmp/served) = {count}")[0] == 0, "they do not end", 120)
     assert loop.guest.run("test -e /tmp/failed")[0], f"{loop.sh('wc -l </tmp/failed')} of {count} fail"
 
@@ -87,7 +89,6 @@ done </dev/null >/dev/null 2>&1; sleep 1""", 120)
 def sample_serves_many(loop):
     """More requests at a time than there are ids: some wait for one; then texts on several files, each has its own."""
     before = int(loop.channels()[relid(loop)][4])
-    loop.host("freeze", relid(loop))
     served(loop, WAITERS, f"echo hello >{file(loop)}")
     served(loop, WRITERS, f"for j in $(seq {ROUNDS}); do ask {file(loop)} $((i * j * 40)) .$i || echo $i >>/tmp/failed; done")
     assert int(loop.channels()[relid(loop)][4]) - before == WAITERS + WRITERS * ROUNDS, loop.channels()
