@@ -40,8 +40,9 @@ class Neighbour:
     """Connections to an echo, one after the other, each byte compared."""
 
     def start(self, loop):
-        loop.sh("rm -f /tmp/stop /tmp/good /tmp/bad; (while [ ! -e /tmp/stop ]; do if vsock echo 1 20000 >/tmp/last 2>&1; "
-                "then echo >>/tmp/good; else cat /tmp/last >>/tmp/bad; echo bad >>/tmp/bad; fi; sleep 0.1; done) >/dev/null 2>&1 &")
+        loop.sh("rm -f /tmp/stop /tmp/good /tmp/bad; touch /tmp/neighbour; (while [ ! -e /tmp/stop ]; do if vsock echo 1 20000 >/tmp/last 2>&1; "
+                "then echo >>/tmp/good; else cat /tmp/last >>/tmp/bad; echo bad >>/tmp/bad; fi; sleep 0.1; done; "
+                "rm /tmp/neighbour) >/dev/null 2>&1 &")
 
     def count(self, loop):
         return int(loop.sh("cat /tmp/good 2>/dev/null | wc -l"))
@@ -54,7 +55,9 @@ class Neighbour:
 
     def stop(self, loop):
         self.check(loop)
-        loop.sh("touch /tmp/stop; sleep 1")
+        loop.sh("touch /tmp/stop")
+        loop.wait(lambda: loop.guest.run("test -e /tmp/neighbour")[0], "the neighbour does not end", PATIENCE)
+        loop.no_sockets()
 
 
 class Device:
@@ -204,23 +207,26 @@ def judge_hang(loop, hang):
     return [f"{hang}: {one}" for one in vscs]
 
 
-def inflict(loop, device, kinds, percent, seconds):
-    """Damage under traffic, then its end; what there was of it."""
+def inflict(loop, device, kinds, percent, seconds, sure):
+    """Damage under traffic, then its end; what there was of it. If that is sure to come, as long as it takes."""
     before = loop.counters("hostile")
+    damaged = lambda: {name: count - before[name] for name, count in loop.counters("hostile").items()  # noqa: E731
+                       if name in KINDS and count > before[name]}
     device.go(loop)
     loop.host("hostile", f"{device.which} percent={percent} kinds={','.join(kinds)}")
     loop.sh(f"sleep {seconds}", 60 + seconds)
+    if sure:
+        loop.wait(damaged, "no damage was done", PATIENCE)
     loop.host("hostile", f"{device.which} percent=0")
     device.stop(loop)
-    after = loop.counters("hostile")
-    return {name: after[name] - before[name] for name in KINDS if after[name] > before[name]}
+    return damaged()
 
 
-def one_round(loop, device, kinds, percent, seconds, neighbour, others=True):
+def one_round(loop, device, kinds, percent, seconds, neighbour, others=True, sure=False):
     """Return (damage, what is recorded of VSCs, whether the guest is as before)."""
     mark = loop.guest.log_mark()
     recorded = []
-    damage = inflict(loop, device, kinds, percent, seconds)
+    damage = inflict(loop, device, kinds, percent, seconds, sure)
     neighbour.check(loop)
     try:
         device.take(loop)

@@ -101,8 +101,8 @@ def hv_utils_unloads(loop):
     """All are closed, and work again with the next hv_utils."""
     loop.sh("rmmod hv_utils", 120)
     assert {row[0] for row in services(loop).values()} == {"closed"}, services(loop)
-    left = loop.sh("cat /sys/bus/vmbus/devices/*/class_id")
-    assert not any(kind in left for kind in RESCINDED), f"what was rescinded is left: {left}"
+    left = lambda: loop.sh("cat /sys/bus/vmbus/devices/*/class_id")  # noqa: E731
+    loop.wait(lambda: not any(kind in left() for kind in RESCINDED), f"what was rescinded is left: {left()}")
     loop.load("hv_utils")
     ready(loop, "heartbeat")
     ready(loop, "shutdown")
