@@ -74,6 +74,7 @@ def sample_driver_opens(guest: Guest) -> None:
     assert guest.run(f"ls /dev/vmbus_echo-{name}")[0], "the file is still there"
     if balloon:
         guest.sh(f"echo {name} >{DRIVER}/bind")
+        guest.opened_at = time.monotonic()
 
 
 @case(kernels=EACH_SERIES)
