@@ -55,10 +55,14 @@ def carrier(loop, nic):
     return loop.sh(inside(nic, f"cat /sys/class/net/{loop.names[nic]}/carrier"))
 
 
-def answered(loop, nic):
-    """Answers to pings that this end has had so far, by its kernel's count."""
+def echos(loop, nic):
+    """Pings that this end has sent and answers that it has had so far, by its kernel's counts."""
     names, values = (line.split() for line in loop.sh(inside(nic, "cat /proc/net/snmp")).splitlines() if line.startswith("Icmp:"))
-    return int(values[names.index("InEchoReps")])
+    return [int(values[names.index(name)]) for name in ("OutEchos", "InEchoReps")]
+
+
+def answered(loop, nic):
+    return echos(loop, nic)[1]
 
 
 def ping(loop, nic, args=f"-c {PINGS} -i 0.01"):
