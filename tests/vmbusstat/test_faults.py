@@ -211,7 +211,7 @@ def reader_goes(bench):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(30) == -13 and process.stderr.read() == b""
+        assert process.wait(120) == -13 and process.stderr.read() == b""
 
 
 @case
