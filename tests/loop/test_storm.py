@@ -103,9 +103,10 @@ def storm_moves(loop):
     """Channels move over the CPUs all the time; each interrupt arrives where it was sent to last."""
     start(loop)
     more_passes(loop)
-    moves = int(guest(loop, f"i=0; end=$(($(date +%s) + {loop.options.seconds})); while [ $(date +%s) -lt $end ]; do "
+    moves = int(guest(loop, f"i=0; end=$(($(date +%s) + {loop.options.seconds})); while :; do "
                       "for channel in $CHANNELS; do i=$((i + 1)); echo $((i % 4)) >$channel/cpu && read -r at <$channel/cpu && "
-                      "[ $at = $((i % 4)) ] || fail $channel; done; i=$((i + 1)); done; echo $i", 300))
+                      "[ $at = $((i % 4)) ] || fail $channel; done; i=$((i + 1)); "
+                      "[ $(date +%s) -lt $end ] || break; done; echo $i", 300))
     before = channels(loop)
     assert len(before) == 3 * CPUS, before
     # Each alone, on another CPU than before: what the trace has of its relid is from there.
