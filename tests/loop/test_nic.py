@@ -75,6 +75,7 @@ def ping(loop, nic, args=f"-c {PINGS} -i 0.01"):
     # ping waits for the last answers no longer than the others took twice; the kernel counts what comes later.
     if sent[1] != sent[2]:
         loop.wait(lambda: answered(loop, nic) - before >= int(sent[1]), f"{said}\n{answered(loop, nic) - before} answers")
+        loop.notes.append(f"ping {args}: {int(sent[1]) - int(sent[2])} answers came when it had ended")
     loop.notes += [f"ping {args}: {line}" for line in said.splitlines() if line.startswith("rtt")]
 
 
