@@ -44,7 +44,8 @@ class Installed:
             path.write_text(text)
             path.chmod(0o755)
         shutil.copy("/bin/busybox", self.system.root / "bin/busybox")
-        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", self.system.root, self.dir / "disk", "3G"], check=True)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", self.system.root, self.dir / "disk", "3G"],
+                       stdout=subprocess.DEVNULL, check=True)
         return self
 
     def __exit__(self, *_):
