@@ -39,7 +39,7 @@ def checkers_are_on(guest: Guest) -> None:
     """Lockdep, KASAN and kmemleak work in this guest, else silence means nothing."""
     assert lockdep_is_on(guest)
     assert "kmemleak" in guest.sh(f"ls {KMEMLEAK}")
-    assert guest.dmesg("kasan: KernelAddressSanitizer initialized")
+    assert guest.dmesg("KernelAddressSanitizer initialized")
 
 
 @case(setup=SETUP, kernels=("debug",))
