@@ -226,7 +226,7 @@ int hv_create_ring_sysfs(struct vmbus_channel *channel,
  *
  * Context: process, sleeps until nobody maps the file; what is mapped of it is
  * mapped no more afterwards.
- * Return: 0.
+ * Return: 0 in any case.
  */
 int hv_remove_ring_sysfs(struct vmbus_channel *channel)
 {

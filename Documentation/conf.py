@@ -22,7 +22,12 @@ highlight_language = "none"
 graphviz_output_format = "svg"
 exclude_patterns = ["ABI"]
 html_theme = "alabaster"
-html_theme_options = {"page_width": "1100px", "sidebar_width": "240px", "fixed_sidebar": True, "show_powered_by": False}
+html_theme_options = {"page_width": "min(1260px, 97vw)", "body_max_width": "none", "sidebar_width": "230px",
+                      "fixed_sidebar": True, "show_powered_by": False}
+html_static_path = ["style.css"]
+html_css_files = ["style.css"]
+html_show_copyright = False
+html_title = f"hv_vmbus {release}"
 html_sidebars = {"**": ["about.html", "navigation.html", "searchbox.html"]}
 html_copy_source = False
 # Of the kernel; what the documentation of the driver refers to by name.
@@ -36,7 +41,10 @@ def between_pages(app, doctree, docname):
     for link in doctree.findall(nodes.reference):
         target = link.get("refuri", "")
         if target.endswith(".rst") and "/" not in target:
-            link["refuri"] = app.builder.get_relative_uri(docname, target.removesuffix(".rst"))
+            page = target.removesuffix(".rst")
+            link["refuri"] = app.builder.get_relative_uri(docname, page)
+            if link.astext() == target:
+                link[:] = [nodes.Text(app.env.titles[page].astext())]
 
 
 def setup(app):
