@@ -122,7 +122,8 @@ def screen_is_drawn(bench):
         assert screen.ended() == 0
     with terminal(tree.path, lines=10, columns=60) as screen:
         frame = screen.until(headed, "nothing is drawn")
-        assert frame[:9] == [line[:60] for line in table[:9]] and len(frame) == 10, frame
+        # A head that says that there is more.
+        assert frame[:9] == [f"{table[0][:59]}>", *(line[:60] for line in table[1:9])] and len(frame) == 10, frame
         assert frame[9].startswith("1-8 of 20"), frame
 
 
@@ -196,7 +197,8 @@ def screen_takes_keys(bench):
         screen.until(lambda frame: "sorted by outempty, reversed" in frame[-1], "not reversed")
         screen.key("c")
         frame = screen.until(lambda frame: frame[0].startswith("CPU"), "no CPUs")
-        assert "sorted by relid, reversed" in frame[-1], frame
+        assert "sorted by cpu, reversed" in frame[-1], frame
+        assert [line.split()[0] for line in frame[1:5]] == ["3", "2", "1", "0"], frame
         screen.key("<")
         screen.until(lambda frame: "sorted by intr, reversed" in frame[-1], "CPUs are not sorted")
         screen.key("crxyz\x1b[99~\t")
@@ -209,6 +211,21 @@ def screen_takes_keys(bench):
             there = lambda frame: frame[-1].startswith(f"{first}-")  # noqa: E731,B023
             frame = screen.until(there, f"{keys!r} does not lead to {first}")
             assert headed(frame), frame
+
+
+@case
+def screen_explains_itself(bench):
+    """A page that has each column and fits in 80 columns; the last line of the table fits there, too."""
+    tree = bench.tree("loop-6.12.1")
+    with terminal(tree.path, lines=40, columns=80) as screen:
+        frame = screen.until(headed, "nothing is drawn")
+        assert frame[0].endswith(">") and frame[-1].endswith("c CPUs"), frame
+        heads = bench.run("--root", tree.path, "-i", "0.01").split("\n")[0].lower().split()
+        screen.key("h")
+        frame = screen.until(lambda frame: frame[0].startswith("What the columns say"), "no help")
+        assert [line.split()[0] for line in frame[1 : 1 + len(heads)]] == heads and not frame[0].endswith(">"), frame
+        screen.key("?")
+        screen.until(headed, "not back")
 
 
 @case
