@@ -85,6 +85,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' Makefile | \
 		while IFS='|' read -r verb what; do printf '  make %-11s %s\n' "$$verb" "$$what"; done
 	@echo
-	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop, samples and clean work with.'
+	@echo '  KVER=<release> or KDIR=<directory> choose the kernel that all, modules, loop, samples and clean work with,'
+	@echo '  KVER=<release> that of install and uninstall.'
 
 .PHONY: all modules install uninstall deb loop samples headers tools demo test test-all check kernels abi-check model docs fuzz bench coverage clean help
