@@ -46,7 +46,6 @@
 static DEFINE_MUTEX(handlers_mutex);
 
 static const struct vmbus_glue_ops *glue;
-static DECLARE_COMPLETION(all_offers);
 
 /* ---- device types ---- */
 
@@ -640,7 +639,8 @@ static void on_rescind(const struct vmbus_message *msg)
 
 static void on_all_offers(const struct vmbus_message *msg)
 {
-	complete(&all_offers);
+	/* One that comes unasked says nothing about the offers that are to come. */
+	vmbus_request_answer(msg, 0, 0);
 }
 
 static void unsolicited(const struct vmbus_message *msg)
@@ -823,7 +823,7 @@ void vmbus_channels_exit(void)
  * vmbus_channels_request() - ask for offers, wait for those there are at boot
  *
  * A host that does not say that it is done only costs time: later offers are
- * taken whenever they come.
+ * taken whenever they come. Nor does the wait fail if a kexec ends it.
  *
  * Context: process, sleeps up to vmbus_deadlines.offers.
  * Return: 0; -ENOBUFS, -EIO if the host could not be asked.
@@ -833,16 +833,13 @@ int vmbus_channels_request(void)
 	struct vmbus_channel_message_header msg = {
 		.msgtype = CHANNELMSG_REQUESTOFFERS,
 	};
+	struct vmbus_request req;
 	int err;
 
-	/* One that comes unasked says nothing about the offers that are to come. */
-	reinit_completion(&all_offers);
-	err = vmbus_post(&msg, sizeof(msg));
-	if (err)
+	vmbus_request_init(&req, CHANNELMSG_ALLOFFERS_DELIVERED, 0, 0);
+	err = vmbus_request_call(&req, NULL, &msg, sizeof(msg), vmbus_deadlines.offers);
+	if (err == -ENOBUFS || err == -EIO)
 		return err;
-	if (!wait_for_completion_timeout(&all_offers, msecs_to_jiffies(vmbus_deadlines.offers)))
-		pr_warn("no ALLOFFERS_DELIVERED from the host in %u ms, going on\n",
-			vmbus_deadlines.offers);
 	flush_workqueue(vmbus_bus.add_wq);
 	return 0;
 }

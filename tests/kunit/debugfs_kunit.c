@@ -322,6 +322,34 @@ static void requests_have_an_age(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, times("\nwaiting "), 0);
 }
 
+static int start(void *test)
+{
+	return sim_start(test, V5_3);
+}
+
+/* Loading that takes long waits for the end of the offers. */
+static void offers_are_waited_for(struct kunit *test)
+{
+	struct sim_rule rule = { .type = SIM_REQUEST_OFFERS, .action = SIM_HOLD, .times = 1 };
+	struct guest_call *call;
+
+	vmbus_deadlines.offers = 60 * MSEC_PER_SEC;
+	sim_rule(&rule);
+	call = guest_call_begin(test, start, test);
+	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_REQUEST_OFFERS)));
+	msleep(300);
+	read_file(test, "connection");
+	EXPECT_LINE(1, "waiting_requests 1");
+	KUNIT_EXPECT_EQ(test, times("\nwaiting ALLOFFERS_DELIVERED relid 0 id 0x0 ms "), 1);
+	KUNIT_EXPECT_GE(test, value(" ms"), 300);
+	KUNIT_EXPECT_LT(test, value(" ms"), 60 * MSEC_PER_SEC);
+	KUNIT_EXPECT_FALSE(test, guest_call_ended(call));
+	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);
+	KUNIT_EXPECT_EQ(test, guest_call_end(call), 0);
+	read_file(test, "connection");
+	EXPECT_LINE(1, "waiting_requests 0");
+}
+
 /* ---- channels ---- */
 
 static void expect_channel(struct kunit *test, const struct sim_chan *chan, const char *driver,
@@ -835,6 +863,7 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(counts_what_it_ignores),
 	KUNIT_CASE(counts_posts_that_fail),
 	KUNIT_CASE(requests_have_an_age),
+	KUNIT_CASE(offers_are_waited_for),
 	KUNIT_CASE(channels_have_states_and_answers),
 	KUNIT_CASE(memory_that_is_kept_shows),
 	KUNIT_CASE(drivers_are_named),
