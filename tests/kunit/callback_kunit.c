@@ -206,12 +206,19 @@ static int read_rcu(void *context)
 
 	rcu_read_lock();
 	WRITE_ONCE(reader->inside, true);
+	/* Whoever sees that it has entered sees it inside, or left again. */
 	smp_store_release(&reader->entered, true);
 	while (!READ_ONCE(reader->leave) && time_before(jiffies, end))
 		cpu_relax();
 	WRITE_ONCE(reader->inside, false);
 	rcu_read_unlock();
 	return 0;
+}
+
+static bool entered(const struct reader *reader)
+{
+	/* Pairs with read_rcu()'s: "inside" is read after that. */
+	return smp_load_acquire(&reader->entered);
 }
 
 /* Sockets come here twice each, and are removed few at a time. */
@@ -225,7 +232,7 @@ static void who_is_silent_is_not_awaited(struct kunit *test)
 	guest_open(test, guest, guest->host);
 	vmbus_reset_channel_cb(guest->ch);
 	call = guest_call_begin(test, read_rcu, &reader);
-	KUNIT_EXPECT_TRUE(test, sim_wait(smp_load_acquire(&reader.entered)));
+	KUNIT_EXPECT_TRUE(test, sim_wait(entered(&reader)));
 	vmbus_reset_channel_cb(guest->ch);
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(reader.inside));
 	WRITE_ONCE(reader.leave, true);
@@ -236,7 +243,7 @@ static void who_is_silent_is_not_awaited(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, guest_try_open(guest), 0);
 	reader = (struct reader){ .ms = 2000 };
 	call = guest_call_begin(test, read_rcu, &reader);
-	KUNIT_EXPECT_TRUE(test, sim_wait(smp_load_acquire(&reader.entered)));
+	KUNIT_EXPECT_TRUE(test, sim_wait(entered(&reader)));
 	vmbus_reset_channel_cb(guest->ch);
 	KUNIT_EXPECT_FALSE(test, READ_ONCE(reader.inside));
 	guest_call_end(call);

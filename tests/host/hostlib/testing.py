@@ -190,6 +190,16 @@ class Environment:
         self.plain = None
 
 
+def _processors(guest: Guest, into: Path) -> list[str]:
+    """Where those of a guest that does not answer are, and what interrupts wait for them; all of it goes to a file."""
+    try:
+        said = "\n".join(guest.monitor(line) for line in ("info registers -a", "info lapic", "info pic", "info irq"))
+    except Lost as error:
+        return [f"the monitor gives none, either: {error}"]
+    into.write_text(said)
+    return re.findall(r"^RIP=.*", said, re.M)
+
+
 class Report:
     """Prints one line a case, keeps the counts and the logs."""
 
@@ -217,6 +227,8 @@ class Report:
                 shutil.copy(where / name, into / name)
         if guest:
             lines += ["-- end of the guest's console:", *guest.console().splitlines()[-25:]]
+            if "no answer in time" in text:
+                lines += ["-- its processors (RIP, flags; HLT=1: asleep):", *_processors(guest, into / "processors")]
             status = guest.machine.ended(guest.dir) if guest.machine else None
             if status is not None:
                 lines.append(f"-- the guest's QEMU ended, status {status} (0: its firmware or kernel did it, or a triple fault)")
