@@ -257,8 +257,7 @@ static void refusals_need_4_1(struct kunit *test)
 /* Nobody listens, or it could not be opened: the bus removes the device itself. */
 static void unopened_sockets_go(struct kunit *test)
 {
-	struct sim_rule refuse = { .type = SIM_OPEN, .relid = 2, .action = SIM_REFUSE,
-				   .status = 1 };
+	struct sim_rule refuse = { .type = SIM_OPEN, .action = SIM_REFUSE, .status = 1 };
 	struct sim_chan *deaf, *refused;
 
 	start(test, V5_3);
