@@ -291,9 +291,9 @@ def boot(machine: Machine, setup: Setup, driver: Path | None, kernel: Kernel | N
     machine.ensure_booted()
     run = machine.new_run()
     order = {} if initrd else _image(setup, kernel, driver, run / "initrd")
-    # The kernel's handler of the HPET's alarm sets it again until it lies ahead: for ever where that takes longer than the
-    # alarm's period, as it may in an L1 whose only processor is shared.
-    argv = _common(setup, str(initrd or "initrd"), kernel, "console", "nohpet") + [
+    # Without the clock's driver nobody has an alarm. Where the HPET stands in for it, its handler sets the next one until
+    # that lies ahead: for ever where this takes longer than a period, as it may in an L1 whose only processor is shared.
+    argv = _common(setup, str(initrd or "initrd"), kernel, "console", "initcall_blacklist=cmos_init") + [
         "-machine", ",".join(filter(None, (MACHINE, setup.machine))), "-cpu", HYPERV,
         "-global", "ICH9-LPC.disable_s4=1",
         "-chardev", "pipe,id=agent,path=/dev/hv-agent", "-serial", "chardev:agent",
