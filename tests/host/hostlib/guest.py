@@ -15,7 +15,8 @@ from .kernel import Kernel, module_name
 from .machine import QEMU, QUIET, Machine, end, spawn
 
 # A boot takes 10 s, or 40 on a busy machine; with all checkers on, nested, minutes.
-BOOT_TIMEOUT = 300
+# Three times as long with the reserve (pace.py). A boot that is lost is tried again, and costs that.
+BOOT_TIMEOUT = 100
 # From "echo disk" to the end of QEMU, and from the search for the image to the life that it was made of.
 OFF_TIMEOUT, RESTORE_TIMEOUT = 300, 300
 # In L1's memory: it outlives the host's QEMU.
