@@ -3,7 +3,7 @@
 import re
 import time
 
-from hostlib.guest import Guest, Setup
+from hostlib.guest import NO_REPORTS, REPORT_DELAY, Guest, Setup
 from hostlib.testing import EACH_SERIES, OURS, Environment, case, note
 from test_load import FOOTPRINT, difference
 
@@ -11,6 +11,8 @@ BALLOON_CLASS = "525074dc-8985-46e2-8057-a307dc18a502"
 DRIVER = "/sys/bus/vmbus/drivers/hv_balloon"
 # QEMU's hv-balloon takes no request in the first 50 s of its channel.
 HOST_WAIT = 50
+# So long before the end of that wait is no time to let the guest report (see REPORT_DELAY).
+REPORTS_TAKE = 25
 # Modules that need hv_vmbus: as many in 6.1 as in 6.12; the checking kernel of 7.3 has no display.
 VSCS = {"debug-7": 9}
 VSCS_OF_DISTRIBUTION = 10
@@ -25,10 +27,29 @@ def device(guest: Guest) -> str:
 
 def with_balloon(guest: Guest) -> str:
     """hv_balloon loaded and its channel open; returns the device's directory."""
-    guest.load("hv_balloon", "pressure_report_delay=1")
+    guest.load("hv_balloon")
     path = device(guest)
     guest.wait_for(lambda: guest.sh(f"cat {path}/state") == "3", 20, "the channel never opened")
     return path
+
+
+def host_listens(guest: Guest) -> None:
+    """Wait until the host's wait after the opening of its channel is over, and what the guest reported is read."""
+    states = lambda: re.findall(r"hv_balloon_state_change -> (\w+)", guest.trace())  # noqa: E731
+    guest.wait_for(lambda: states()[-1:] == ["S_IDLE"], HOST_WAIT + 10, "the host waits for ever")
+    time.sleep(1)
+
+
+def pressure_is_reported(guest: Guest, path: str, times: int = 1) -> None:
+    """The channel goes on: the balloon driver reports pressure once a second, and the host is signalled for each."""
+    assert guest.opened_at is not None
+    if time.monotonic() - guest.opened_at > HOST_WAIT - REPORTS_TAKE:
+        host_listens(guest)
+    events = lambda: int(guest.sh(f"cat {path}/channels/1/events"))  # noqa: E731
+    before = events()
+    guest.sh(f"echo 0 >{REPORT_DELAY}")
+    guest.wait_for(lambda: events() >= before + times, 20, f"fewer than {times} events counted in 20 s")
+    guest.sh(f"echo {NO_REPORTS} >{REPORT_DELAY}")
 
 
 def memory_free(guest: Guest) -> int:
@@ -98,82 +119,7 @@ def utils_load(guest: Guest) -> None:
     assert guest.sh("ls /sys/bus/vmbus/drivers | grep -c hv_utils") == "1"
 
 
-@case(kernels=EACH_SERIES)
-def interrupts_are_counted(guest: Guest) -> None:
-    """The channel's interrupt and event counts follow what the host and guest signalled."""
-    path = with_balloon(guest)
-    count = lambda name: int(guest.sh(f"cat {path}/channels/1/{name}"))  # noqa: E731
-    guest.wait_for(lambda: count("interrupts") >= 2, 20, "fewer than 2 interrupts counted")
-    told = len(re.findall(r"vmbus_channel_notify_guest channel #1", guest.trace()))
-    assert count("interrupts") >= min(2, told)
-    # The balloon driver reports pressure each second, and the host is signalled for it.
-    before = count("events")
-    guest.wait_for(lambda: count("events") > before, 20, "no event counted in 20 s")
-    hyp = guest.sh("awk '$1 == \"HYP:\" { print $2 }' /proc/interrupts")
-    assert int(hyp) > 0
-
-
-CPU1 = "/sys/devices/system/cpu/cpu1/online"
-GO_AND_COME = 3
-
-
-def pressure_is_reported(guest: Guest, path: str) -> None:
-    """The balloon driver reports pressure each second: the channel goes on."""
-    events = lambda: int(guest.sh(f"cat {path}/channels/1/events"))  # noqa: E731
-    before = events()
-    guest.wait_for(lambda: events() > before, 20, "no event counted in 20 s")
-
-
-@case(kernels=EACH_SERIES)
-def cpu_goes_and_comes_back(guest: Guest) -> None:
-    """CPU 1, which no channel interrupts, goes offline and online; the channel on CPU 0 goes on all the time."""
-    path = with_balloon(guest)
-    assert guest.sh(f"cat {path}/channels/1/cpu") == "0"
-    mark = guest.mark()
-    for _ in range(GO_AND_COME):
-        for online, cpus in (("0", "0"), ("1", "0-1")):
-            guest.sh(f"echo {online} >{CPU1}")
-            assert guest.sh("cat /sys/devices/system/cpu/online") == cpus
-            pressure_is_reported(guest, path)
-    assert guest.sh(f"cat {path}/state") == "3"
-    trace = guest.trace(mark)
-    assert not re.search(r"vmbus_process_incoming_message type (7|22)\b", trace), "the channel was closed or moved"
-
-
-def thread_of(guest: Guest, cpu: int) -> tuple[int, dict[str, str]]:
-    """The pid of vmbus_irq/CPU; its state, CPU, priority and policy (proc(5))."""
-    found = guest.sh(f"grep -lx 'vmbus_irq/{cpu}' /proc/[0-9]*/comm")
-    pid = int(found.split("/")[2])
-    row = guest.sh(f"cat /proc/{pid}/stat").rsplit(")", 1)[1].split()
-    return pid, {"state": row[0], "cpu": row[36], "priority": row[37], "policy": row[38]}
-
-
-FIFO = "1"
-
-
-@case(kernels=("6.1-rt", "6.12-rt"), drivers=(OURS,))
-def threads_take_interrupts(guest: Guest) -> None:
-    """PREEMPT_RT: vmbus_irq/N on each CPU, SCHED_FIFO, parked with its CPU; it does the work."""
-    path = with_balloon(guest)
-    for cpu in (0, 1):
-        assert thread_of(guest, cpu)[1] | {"state": "S"} == \
-            {"state": "S", "cpu": str(cpu), "priority": "50", "policy": FIFO}, thread_of(guest, cpu)
-    pid = thread_of(guest, 0)[0]
-    ran = lambda: int(guest.sh(f"awk '/^nr_switches/ {{ print $3 }}' /proc/{pid}/sched 2>/dev/null || "  # noqa: E731
-                               f"awk '/ctxt_switches/ {{ sum += $2 }} END {{ print sum }}' /proc/{pid}/status"))
-    before, interrupts = ran(), int(guest.sh(f"cat {path}/channels/1/interrupts"))
-    guest.balloon(384)
-    guest.wait_for(lambda: int(guest.sh(f"cat {path}/channels/1/interrupts")) > interrupts, 60, "no interrupt")
-    assert ran() > before, "interrupts were counted, and the thread did not run"
-    guest.balloon(512)
-    guest.sh(f"echo 0 >{CPU1}")
-    assert thread_of(guest, 1)[1]["state"] == "P", thread_of(guest, 1)
-    guest.sh(f"echo 1 >{CPU1}")
-    guest.wait_for(lambda: thread_of(guest, 1)[1]["state"] == "S", 20, "the thread stays parked")
-    pressure_is_reported(guest, path)
-
-
-# This one and the next here, because the host's wait goes on meanwhile.
+# This one and the next here, because the host's wait goes on meanwhile, which reports have to avoid.
 @case(setup=None, beside=True)
 def refuses_other_machines(env: Environment) -> None:
     """On a machine that is not Hyper-V: ENODEV, one line at most in the log, nothing left behind."""
@@ -217,11 +163,77 @@ def every_vsc_loads(guest: Guest) -> None:
 
 
 @case(kernels=EACH_SERIES)
+def interrupts_are_counted(guest: Guest) -> None:
+    """The channel's interrupt and event counts follow what the host and guest signalled."""
+    path = with_balloon(guest)
+    count = lambda name: int(guest.sh(f"cat {path}/channels/1/{name}"))  # noqa: E731
+    guest.wait_for(lambda: count("interrupts") >= 2, 20, "fewer than 2 interrupts counted")
+    told = len(re.findall(r"vmbus_channel_notify_guest channel #1", guest.trace()))
+    assert count("interrupts") >= min(2, told)
+    pressure_is_reported(guest, path)
+    hyp = guest.sh("awk '$1 == \"HYP:\" { print $2 }' /proc/interrupts")
+    assert int(hyp) > 0
+
+
+CPU1 = "/sys/devices/system/cpu/cpu1/online"
+GO_AND_COME = 3
+
+
+@case(kernels=EACH_SERIES)
+def cpu_goes_and_comes_back(guest: Guest) -> None:
+    """CPU 1, which no channel interrupts, goes offline and online; the channel on CPU 0 goes on all the time."""
+    path = with_balloon(guest)
+    assert guest.sh(f"cat {path}/channels/1/cpu") == "0"
+    mark = guest.mark()
+    for _ in range(GO_AND_COME):
+        for online, cpus in (("0", "0"), ("1", "0-1")):
+            guest.sh(f"echo {online} >{CPU1}")
+            assert guest.sh("cat /sys/devices/system/cpu/online") == cpus
+            pressure_is_reported(guest, path)
+    assert guest.sh(f"cat {path}/state") == "3"
+    trace = guest.trace(mark)
+    assert not re.search(r"vmbus_process_incoming_message type (7|22)\b", trace), "the channel was closed or moved"
+
+
+def thread_of(guest: Guest, cpu: int) -> tuple[int, dict[str, str]]:
+    """The pid of vmbus_irq/CPU; its state, CPU, priority and policy (proc(5))."""
+    found = guest.sh(f"grep -lx 'vmbus_irq/{cpu}' /proc/[0-9]*/comm")
+    pid = int(found.split("/")[2])
+    row = guest.sh(f"cat /proc/{pid}/stat").rsplit(")", 1)[1].split()
+    return pid, {"state": row[0], "cpu": row[36], "priority": row[37], "policy": row[38]}
+
+
+FIFO = "1"
+
+
+@case(kernels=("6.1-rt", "6.12-rt"), drivers=(OURS,))
+def threads_take_interrupts(guest: Guest) -> None:
+    """PREEMPT_RT: vmbus_irq/N on each CPU, SCHED_FIFO, parked with its CPU; it does the work."""
+    path = with_balloon(guest)
+    for cpu in (0, 1):
+        assert thread_of(guest, cpu)[1] | {"state": "S"} == \
+            {"state": "S", "cpu": str(cpu), "priority": "50", "policy": FIFO}, thread_of(guest, cpu)
+    pid = thread_of(guest, 0)[0]
+    host_listens(guest)
+    ran = lambda: int(guest.sh(f"awk '/^nr_switches/ {{ print $3 }}' /proc/{pid}/sched 2>/dev/null || "  # noqa: E731
+                               f"awk '/ctxt_switches/ {{ sum += $2 }} END {{ print sum }}' /proc/{pid}/status"))
+    before, interrupts = ran(), int(guest.sh(f"cat {path}/channels/1/interrupts"))
+    guest.balloon(384)
+    guest.wait_for(lambda: int(guest.sh(f"cat {path}/channels/1/interrupts")) > interrupts, 60, "no interrupt")
+    assert ran() > before, "interrupts were counted, and the thread did not run"
+    guest.balloon(512)
+    guest.sh(f"echo 0 >{CPU1}")
+    assert thread_of(guest, 1)[1]["state"] == "P", thread_of(guest, 1)
+    guest.sh(f"echo 1 >{CPU1}")
+    guest.wait_for(lambda: thread_of(guest, 1)[1]["state"] == "S", 20, "the thread stays parked")
+    pressure_is_reported(guest, path)
+
+
+@case(kernels=EACH_SERIES)
 def balloon_moves_memory(guest: Guest) -> None:
     """`balloon 384` takes 128 MB from the guest, `balloon 512` gives them back; host and guest agree."""
     with_balloon(guest)
-    assert guest.opened_at is not None
-    time.sleep(max(0.0, guest.opened_at + HOST_WAIT + 3 - time.monotonic()))
+    host_listens(guest)
     before = memory_free(guest)
     guest.balloon(384)
     guest.wait_for(lambda: "actual=384" in guest.monitor("info balloon"), 60, "the host never had its memory")

@@ -5,7 +5,7 @@ import time
 
 from hostlib.guest import Guest
 from hostlib.testing import case
-from test_device import device, with_balloon
+from test_device import device, pressure_is_reported, with_balloon
 
 # What the host sees of one round, in this order.
 UNLOAD = r"vmbus_process_incoming_message type 16\b"
@@ -57,10 +57,7 @@ def goes_on(guest: Guest, path: str) -> None:
     assert guest.sh(f"cat {path}/state") == "3", "the channel is not open"
     assert guest.sh(f"readlink {path}/driver").endswith("/hv_balloon")
     assert guest.sh(f"ls {path}/channels") == "1"
-    # Its driver reports to the host once a second.
-    events = lambda: int(guest.sh(f"cat {path}/channels/1/events"))  # noqa: E731
-    before = events()
-    guest.wait_for(lambda: events() >= before + 2, 30, "the driver says nothing any more")
+    pressure_is_reported(guest, path, 2)
 
 
 @case()

@@ -227,7 +227,7 @@ class Report:
                 shutil.copy(where / name, into / name)
         if guest:
             lines += ["-- end of the guest's console:", *guest.console().splitlines()[-25:]]
-            if "no answer in time" in text:
+            if "no answer in time" in text or "did not go off" in text:
                 lines += ["-- its processors (RIP, flags; HLT=1: asleep):", *_processors(guest, into / "processors")]
             status = guest.machine.ended(guest.dir) if guest.machine else None
             if status is not None:
