@@ -151,7 +151,8 @@ static bool damage_id(struct victim *victim)
 	default:
 		id += sim_random(2) ? 1 + sim_random(8) : -1 - (s64)sim_random(8);
 	}
-	victim->header.trans_id = id;
+	/* What is answered one at a time may have the same id each time. */
+	victim->header.trans_id = id == victim->header.trans_id ? ~id : id;
 	put_header(victim);
 	return true;
 }
