@@ -79,23 +79,14 @@ static int open(struct watch *watch)
 	return vmbus_open(watch->guest.ch, GUEST_RING, GUEST_RING, NULL, 0, watching, watch);
 }
 
-static bool unmasked(struct watch *watch)
-{
-	return !READ_ONCE(watch->guest.ch->inbound.ring_buffer->interrupt_mask);
-}
-
-/*
- * One interrupt for so many packets. The tasklet has ended before it: else that may
- * still read them when it looks again, and runs once more, for nothing and unmasked.
- */
+/* One interrupt for so many packets. */
 static void interrupt_for(struct kunit *test, struct watch *watch, unsigned int packets)
 {
 	struct vmbus_channel *ch = watch->guest.ch;
 	int calls = atomic_read(&watch->guest.callbacks);
 	u32 got = atomic_read(&watch->guest.received), i;
 
-	tasklet_disable(&ch->callback_event);
-	tasklet_enable(&ch->callback_event);
+	guest_tasklet_ends(ch);
 	sim_lock();
 	for (i = 0; i < packets; i++)
 		KUNIT_EXPECT_GE(test, sim_write_quiet(watch->guest.host, SIM_PKT_INBAND, 0, i, &i,
@@ -105,7 +96,7 @@ static void interrupt_for(struct kunit *test, struct watch *watch, unsigned int 
 	got += packets;
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&watch->guest.received) == got));
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&watch->guest.callbacks) > calls));
-	KUNIT_EXPECT_TRUE(test, sim_wait(unmasked(watch)));
+	KUNIT_EXPECT_TRUE(test, sim_wait(guest_unmasked(ch)));
 }
 
 static void runs_where_it_belongs(struct kunit *test)

@@ -550,11 +550,6 @@ static void events_are_the_last_256(struct kunit *test)
 
 /* ---- latency ---- */
 
-static bool unmasked(struct guest_chan *guest)
-{
-	return !READ_ONCE(guest->ch->inbound.ring_buffer->interrupt_mask);
-}
-
 /* @nr packets, one after the other, each with an interrupt. */
 static void interrupt_guest(struct kunit *test, struct guest_chan *guest, unsigned int nr)
 {
@@ -568,15 +563,14 @@ static void interrupt_guest(struct kunit *test, struct guest_chan *guest, unsign
 		sim_unlock();
 		want++;
 		KUNIT_ASSERT_TRUE(test, sim_wait(atomic_read(&guest->received) == want));
-		KUNIT_ASSERT_TRUE(test, sim_wait(unmasked(guest)));
+		KUNIT_ASSERT_TRUE(test, sim_wait(guest_unmasked(guest->ch)));
 		/* A call may read what the next one is for, which comes nevertheless. */
 		calls++;
 		KUNIT_ASSERT_TRUE(test, sim_wait(atomic_read(&guest->callbacks) >= calls));
 	}
 	/* The last call has returned: as the driver waits for it. */
 	synchronize_rcu();
-	tasklet_disable(&guest->ch->callback_event);
-	tasklet_enable(&guest->ch->callback_event);
+	guest_tasklet_ends(guest->ch);
 }
 
 static struct guest_chan *start_manual(struct kunit *test, enum hv_callback_mode mode)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/interrupt.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/string.h>
@@ -74,6 +75,17 @@ bool guest_echoes(struct guest_chan *guest)
 	return !guest_send(guest, &sent, sizeof(sent), sent) &&
 	       sim_wait(atomic_read(&guest->received) > before) &&
 	       guest->last_id == sent && !memcmp(guest->last, &sent, sizeof(sent));
+}
+
+bool guest_unmasked(const struct vmbus_channel *ch)
+{
+	return !READ_ONCE(ch->inbound.ring_buffer->interrupt_mask);
+}
+
+void guest_tasklet_ends(struct vmbus_channel *ch)
+{
+	tasklet_disable(&ch->callback_event);
+	tasklet_enable(&ch->callback_event);
 }
 
 bool guest_in_interrupt(void)

@@ -51,6 +51,13 @@ int guest_try_open(void *guest);
 int guest_close(void *guest);
 /* Sends a packet to an echo and waits until it comes back. */
 bool guest_echoes(struct guest_chan *guest);
+/* The guest wants interrupts: what reads in batches does not, as long as it does. */
+bool guest_unmasked(const struct vmbus_channel *ch);
+/*
+ * Waits for the end of the callback's tasklet. Until then it may read what comes next
+ * when it looks again, and runs once more, for nothing and unmasked.
+ */
+void guest_tasklet_ends(struct vmbus_channel *ch);
 /* Where interrupts of channels are handled: in the interrupt, or in their thread on PREEMPT_RT. */
 bool guest_in_interrupt(void);
 /* One inband packet; the errno. */

@@ -434,9 +434,7 @@ static void batches_are_masked(struct kunit *test)
 		sim_unlock();
 		KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(flood->read) == number));
 		KUNIT_EXPECT_TRUE(test, sim_wait(!READ_ONCE(host->out.header->interrupt_mask)));
-		/* It may be about to look again, and would run once more, unmasked. */
-		tasklet_disable(&flood->ch->callback_event);
-		tasklet_enable(&flood->ch->callback_event);
+		guest_tasklet_ends(flood->ch);
 		if (ring_failed(test))
 			return;
 	}
