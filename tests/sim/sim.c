@@ -125,6 +125,13 @@ u32 sim_connection_id(void)
 	return host.connection_id;
 }
 
+void sim_overhear(void (*listen)(bool to_guest, u32 connection_id, const void *payload, u32 len))
+{
+	sim_lock();
+	host.overhears = listen;
+	sim_unlock();
+}
+
 unsigned int sim_received(u32 type)
 {
 	return READ_ONCE(host.received[type]);

@@ -707,6 +707,8 @@ void sim_handle_post(const struct sim_post *post)
 	logged->type = type;
 	logged->len = post->len;
 	memcpy(logged->payload, post->payload, sizeof(logged->payload));
+	if (host.overhears)
+		host.overhears(false, post->connection_id, post->payload, post->len);
 
 	if (type >= SIM_NR_TYPES || !handlers[type].handle)
 		sim_violation("message %u", type);

@@ -360,6 +360,13 @@ void sim_signal_again(u32 relid);
 unsigned int sim_signals(const struct sim_chan *chan);
 unsigned int sim_triggers(const struct sim_chan *chan);
 
+/*
+ * From now on @listen hears each message that the guest has posted, and each that
+ * goes to it (then @connection_id is 0), in the host's thread with the model
+ * locked, in this order; NULL, as at first: nobody.
+ */
+void sim_overhear(void (*listen)(bool to_guest, u32 connection_id, const void *payload, u32 len));
+
 /* Messages of a type so far in this test, from the guest and to it. */
 unsigned int sim_received(u32 type);
 unsigned int sim_sent(u32 type);

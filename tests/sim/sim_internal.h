@@ -98,6 +98,7 @@ struct sim_state {
 	struct sim_logged *log;
 	unsigned int nr_log;
 	unsigned int received[SIM_NR_TYPES];
+	void (*overhears)(bool to_guest, u32 connection_id, const void *payload, u32 len);
 };
 
 struct vmbus_host_ops;

@@ -215,6 +215,8 @@ void sim_send(const void *payload, u32 len)
 
 	if (len >= sizeof(*header))
 		sim_count_sent(header->type);
+	if (host.overhears)
+		host.overhears(true, 0, payload, len);
 	sim_transmit_vmbus(payload, len);
 }
 
