@@ -117,6 +117,9 @@ def storm_moves(loop):
     loop.sh(f"for cpu in $(seq 0 {CPUS - 1}); do taskset -c $cpu true || exit 1; done")
     loop.sh("cd /sys/kernel/tracing; echo 1 >tracing_on")
     more_passes(loop)
+    # Which of them have something to do is the traffic's affair.
+    loop.wait(lambda: int(loop.sh("grep -o 'relid 0x[0-9a-f]*' /sys/kernel/tracing/trace | sort -u | wc -l")) > CPUS,
+              "hardly a channel is interrupted")
     loop.sh("cd /sys/kernel/tracing; echo 0 >tracing_on; echo 0 >events/hyperv/vmbus_chan_sched/enable")
     said = loop.sh("grep -o '\\[00.*relid 0x[0-9a-f]*' /sys/kernel/tracing/trace | sed 's/\\] .*relid/ /; s/\\[//' | sort | uniq -c")
     seen = {}
