@@ -36,10 +36,10 @@ def masked(data):
         varies.append((16, 24))     # the interrupt page
     text = [".." if any(begin <= at < end for begin, end in varies) else f"{byte:02x}" for at, byte in enumerate(data)]
     lines = [" ".join(text[at:at + 16]) for at in range(0, len(text), 16)]
-    dots = [set(line) == {".", " "} for line in lines]
-    begin = dots.index(True) if True in dots else len(lines)
-    same = len(list(itertools.takewhile(bool, dots[begin:])))
-    return [*lines[:begin], *[f"..  {same} lines"] * (same > 0), *lines[begin + same:]]
+    shown = []
+    for dots, group in itertools.groupby(lines, lambda line: set(line) == {".", " "}):
+        shown += [f"..  {len(list(group))} lines"] if dots else group
+    return shown
 
 
 def texts(console):
