@@ -385,14 +385,11 @@ int vmbus_start(const struct vmbus_host_ops *host, u32 max_version)
 {
 	int err;
 
+	err = host->attach(&upcalls);
+	if (err)
+		return err == -EHOSTDOWN ? 0 : err;
+	started = true;
 	vmbus_host_set(host);
-	err = vmbus_host->attach(&upcalls);
-	if (err == -EHOSTDOWN)
-		err = 0;
-	else if (!err)
-		started = true;
-	if (!started)
-		goto unset_host;
 	vmbus_gpadl_start();
 	vmbus_openid_start();
 	err = vmbus_root_init();
@@ -449,7 +446,6 @@ exit_root:
 detach_host:
 	vmbus_host->detach();
 	started = false;
-unset_host:
 	vmbus_host_set(NULL);
 	return err;
 }

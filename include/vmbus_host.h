@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 struct hv_message;
+struct page;
 
 /**
  * struct vmbus_synic - one CPU's window on the host, filled by synic_up()
@@ -21,7 +22,9 @@ struct hv_message;
  *	relid; the host sets them, the guest clears them atomically.
  *
  * Both stay valid until detach(), also while the CPU is offline, because the
- * unload reply may have been delivered to any CPU by the time of a panic.
+ * unload reply may have been delivered to any CPU by the time of a panic. Where
+ * they are a paravisor's (struct vmbus_isolation.synic_goes) the driver sets both
+ * to NULL when the CPU has gone, and whoever reads them looks for that.
  */
 struct vmbus_synic {
 	struct hv_message *message;
@@ -40,6 +43,31 @@ struct vmbus_host_upcalls {
 	void (*interrupt)(void);
 	void (*kexec)(void);
 	void (*crash)(void);
+};
+
+/**
+ * struct vmbus_isolation - a VM whose memory the host sees where it is allowed to
+ * @boundary: bits that the host wants in the addresses of monitor pages, and of
+ *	nothing else: not in the page numbers of GPADLs. 0 for none.
+ * @map: map the @nr_pages at @pages, all visible to the host, one after the other,
+ *	a page as often as it is there; undone by vunmap(). May sleep. The address,
+ *	or NULL for want of memory. Optional: with it a visible page must not be
+ *	touched in any other way, so neither in the direct map. Without it vmap()
+ *	with pgprot_decrypted() maps visible pages, and they are in the direct map
+ *	as ever.
+ * @synic_goes: a CPU's struct vmbus_synic points to pages that are there only while
+ *	the CPU is online: they are read once more after synic_down(), and then
+ *	never again until synic_up().
+ *
+ * In such a VM the driver accepts protocol 5.2 or higher, and offers of sockets and
+ * of those types of device alone that vmbus_devs[] allows there; it does not
+ * hibernate. Memory becomes visible, by set_visible(), before the host is told of
+ * it, and is zeroed after that; it is taken back after the host has let go of it.
+ */
+struct vmbus_isolation {
+	u64 boundary;
+	void *(*map)(struct page **pages, unsigned int nr_pages);
+	bool synic_goes;
 };
 
 /**
@@ -75,6 +103,11 @@ struct vmbus_host_upcalls {
  *	vmalloc, with the host, or take them back. May sleep. Optional: without it all memory
  *	is visible. On error the state of the pages is unknown, so they must not
  *	be used for anything else.
+ * @isolation: what is special about an isolation VM, where set_visible is required;
+ *	NULL for any other.
+ *
+ * attach() may change the members of its own host, since only then it may know in
+ * which kind of VM it is. After that they are constant.
  */
 struct vmbus_host_ops {
 	const char *name;
@@ -91,12 +124,13 @@ struct vmbus_host_ops {
 	void (*timer_expired)(struct hv_message *message);
 	u32 (*vp_index)(unsigned int cpu);
 	int (*set_visible)(void *addr, int nr_pages, bool visible);
+	const struct vmbus_isolation *isolation;
 };
 
 /* The implementation in hv.c. */
 extern const struct vmbus_host_ops vmbus_hyperv_host;
 
-/* The host in use, set once by vmbus_host_set() before anything else runs. */
+/* The host in use, set by vmbus_host_set() between its attach() and anything else. */
 extern const struct vmbus_host_ops *vmbus_host;
 void vmbus_host_set(const struct vmbus_host_ops *ops);
 
