@@ -332,7 +332,7 @@ static void ring_free(struct vmbus_chan *chan)
 {
 	lockdep_assert_held(vmbus_chan_open_mutex(chan));
 	if (chan->ring_pages)
-		vmbus_pages_free(chan->ring_pages, chan->nr_ring_pages);
+		vmbus_pages_free(chan->ring_pages);
 	ring_forget(chan);
 	chan->linear_only = false;
 }
@@ -443,17 +443,16 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	if (err)
 		return err;
 	err = vmbus_ring_map(&chan->tx, chan->ring_pages, chan->tx_pages, 0);
+	if (!err)
+		err = vmbus_ring_map(&chan->rx, chan->ring_pages + chan->tx_pages, rx_pages,
+				     ch->max_pkt_size);
 	if (err)
-		goto free_requestor;
-	err = vmbus_ring_map(&chan->rx, chan->ring_pages + chan->tx_pages, rx_pages,
-			     ch->max_pkt_size);
-	if (err)
-		goto unmap_tx;
+		goto unmap;
 
 	err = vmbus_gpadl_create_ring(chan, chan->ring_pages, chan->tx_pages, rx_pages, &handle);
 	ch->ringbuffer_gpadlhandle.gpadl_handle = handle;
 	if (err)
-		goto unshare;
+		goto unmap;
 
 	/* The host may interrupt before its OPENCHANNEL_RESULT. */
 	ch->channel_callback_context = context;
@@ -471,12 +470,10 @@ static int connect(struct vmbus_chan *chan, const void *userdata, u32 userdatale
 	}
 
 	vmbus_reset_channel_cb(ch);
-unshare:
-	ring_unshare(chan, 0);
+unmap:
 	vmbus_ring_unmap(&chan->rx);
-unmap_tx:
 	vmbus_ring_unmap(&chan->tx);
-free_requestor:
+	ring_unshare(chan, 0);
 	vmbus_requestor_free(&ch->requestor);
 	return err;
 }
@@ -572,13 +569,17 @@ unlock:
  * The caller maps the ring linearly, so it is one block of memory.
  *
  * Context: process, sleeps.
- * Return: 0; -EINVAL for bad sizes; -EBUSY if it has a ring; -ENOMEM.
+ * Return: 0; -EINVAL for bad sizes; -EBUSY if it has a ring; -ENOMEM; -EOPNOTSUPP
+ * in an isolation VM where memory that the host sees is mapped elsewhere.
  */
 int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size)
 {
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;
 
+	/* Whoever maps it knows of no other place than that in the direct map. */
+	if (vmbus_shared_aliased())
+		return -EOPNOTSUPP;
 	lock_opens(chan);
 	err = ring_alloc(chan, send_size, recv_size, true);
 	if (!err)
@@ -668,9 +669,10 @@ static int close_one(struct vmbus_chan *chan)
 	/* A closed channel interrupts no CPU. */
 	if (!err)
 		WRITE_ONCE(chan->doubtful_cpu, nr_cpu_ids);
-	err = ring_unshare(chan, err);
+	/* Before anybody else may get their pages. */
 	vmbus_ring_unmap(&chan->rx);
 	vmbus_ring_unmap(&chan->tx);
+	err = ring_unshare(chan, err);
 	vmbus_requestor_free(&ch->requestor);
 	vmbus_chan_event(chan, VMBUS_EV_CLOSED);
 	return err;
@@ -702,6 +704,36 @@ int vmbus_channel_withdraw(struct vmbus_chan *chan)
 	}
 	unlock_opens(chan);
 	return err;
+}
+
+static void cut(struct vmbus_chan *chan, struct page *empty)
+{
+	vmbus_ring_cut(&chan->tx, empty);
+	vmbus_ring_cut(&chan->rx, empty);
+}
+
+/**
+ * vmbus_channels_cut() - nobody uses the rings of any channel any more
+ *
+ * For the way to another kernel: drivers have their channels open, and go on.
+ *
+ * Context: process, sleeps; the host has forgotten all channels, and interrupts no
+ * CPU.
+ */
+void vmbus_channels_cut(void)
+{
+	struct page *empty = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct vmbus_chan *chan, *sub;
+
+	mutex_lock(&vmbus_connection.channel_mutex);
+	list_for_each_entry(chan, &vmbus_bus.channels, ch.listentry) {
+		cut(chan, empty);
+		list_for_each_entry(sub, &chan->subs, sub_node)
+			cut(sub, empty);
+	}
+	mutex_unlock(&vmbus_connection.channel_mutex);
+	/* Callbacks, polls of NICs and whoever sends with a lock are through. */
+	synchronize_rcu();
 }
 
 /* A referenced sub-channel that is open, or NULL. */

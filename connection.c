@@ -16,9 +16,7 @@
  */
 #include <linux/delay.h>
 #include <linux/hyperv.h>
-#include <linux/io.h>
 #include <linux/nmi.h>
-#include <linux/slab.h>
 #include <linux/static_call.h>
 #include <linux/timekeeping.h>
 #include <asm/mshyperv.h>
@@ -35,15 +33,6 @@
 #define CRASH_POLL_MS		10
 #define CRASH_POLL_NS		(CRASH_POLL_MS * NSEC_PER_MSEC)
 #define CRASH_NOTICE_NS		(5ULL * NSEC_PER_SEC)
-
-/*
- * How long a host that watched our pages must have left them alone before they
- * are somebody else's, how often we look, and when we give up.
- */
-#define QUIET_MS		100
-#define QUIET_POLL_MS		10
-#define QUIET_DEADLINE_MS	3000
-#define QUIET_PATTERN		0xff
 
 /*
  * Protocol versions that we speak, best first. A host that knows none of them
@@ -482,8 +471,8 @@ static int negotiate(u32 version)
 		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
 		.vmbus_version_requested = version,
 		.target_vcpu = vmbus_host->vp_index(VMBUS_CONNECT_CPU),
-		.monitor_page1 = virt_to_phys(vmbus_connection.monitor_pages[0]),
-		.monitor_page2 = virt_to_phys(vmbus_connection.monitor_pages[1]),
+		.monitor_page1 = vmbus_monitor_address(0),
+		.monitor_page2 = vmbus_monitor_address(1),
 	};
 	u32 connection_id = VMBUS_CONN_ID_MESSAGE;
 	struct vmbus_request req;
@@ -493,7 +482,7 @@ static int negotiate(u32 version)
 		msg.msg_sint = VMBUS_SINT;
 		connection_id = VMBUS_CONN_ID_CONTACT;
 	} else {
-		msg.interrupt_page = virt_to_phys(vmbus_connection.int_page);
+		msg.interrupt_page = vmbus_monitor_int_address();
 	}
 
 	asked_version = version;
@@ -524,42 +513,6 @@ static int negotiate(u32 version)
 	return err;
 }
 
-static void free_page_shared(void *page)
-{
-	if (!page)
-		return;
-	if (vmbus_host->set_visible && vmbus_host->set_visible(page, 1, false)) {
-		pr_err("leaking a page that cannot be taken back from the host\n");
-		return;
-	}
-	free_page((unsigned long)page);
-}
-
-static void *alloc_page_shared(void)
-{
-	void *page = (void *)get_zeroed_page(GFP_KERNEL);
-
-	if (!page)
-		return NULL;
-	if (vmbus_host->set_visible && vmbus_host->set_visible(page, 1, true)) {
-		pr_err("leaking a page that cannot be shared with the host\n");
-		return NULL;
-	}
-	/* Changing visibility may have scrambled the content. */
-	memset(page, 0, PAGE_SIZE);
-	return page;
-}
-
-static void free_shared_pages(void)
-{
-	free_page_shared(vmbus_connection.monitor_pages[1]);
-	free_page_shared(vmbus_connection.monitor_pages[0]);
-	free_page_shared(vmbus_connection.int_page);
-	vmbus_connection.monitor_pages[1] = NULL;
-	vmbus_connection.monitor_pages[0] = NULL;
-	vmbus_connection.int_page = NULL;
-}
-
 static void set_state(enum vmbus_conn_state state)
 {
 	spin_lock(&request_lock);
@@ -567,12 +520,23 @@ static void set_state(enum vmbus_conn_state state)
 	spin_unlock(&request_lock);
 }
 
+/* Whoever is isolated from its host does without what older ones have. */
+static bool below_floor(u32 version)
+{
+	if (!vmbus_host->isolation || version >= VERSION_WIN10_V5_2)
+		return false;
+	pr_err("Invalid VMBus version %d.%d (expected >= 5.2) from the host supporting isolation\n",
+	       VMBUS_VERSION_MAJOR(version), VMBUS_VERSION_MINOR(version));
+	return true;
+}
+
 /**
  * vmbus_connect() - agree with the host on a protocol version
  * @max_version: highest version to offer
  *
  * Context: process, sleeps.
- * Return: 0; -EINVAL if @max_version is below all versions we speak;
+ * Return: 0; -EINVAL if @max_version is below all versions we speak, or this is an
+ * isolation VM and they agreed on one below 5.2;
  * -EPROTONOSUPPORT if the host refused all; -ECONNABORTED if it accepted one
  * but could not connect; -EPROTO if its answer was too short; -ETIMEDOUT if it
  * did not answer; -ENOMEM; -ENOBUFS, -ENOTCONN and -EIO if posting failed.
@@ -582,14 +546,8 @@ int vmbus_connect(u32 max_version)
 	int err = -EINVAL;
 	unsigned int i;
 
-	vmbus_connection.int_page = alloc_page_shared();
-	vmbus_connection.monitor_pages[0] = alloc_page_shared();
-	vmbus_connection.monitor_pages[1] = alloc_page_shared();
-	if (!vmbus_connection.int_page || !vmbus_connection.monitor_pages[0] ||
-	    !vmbus_connection.monitor_pages[1]) {
-		free_shared_pages();
+	if (vmbus_monitor_alloc())
 		return -ENOMEM;
-	}
 
 	suspended = false;
 	set_state(VMBUS_CONNECTING);
@@ -601,6 +559,10 @@ int vmbus_connect(u32 max_version)
 		err = negotiate(versions[i]);
 		if (err != -ECONNREFUSED)
 			break;
+	}
+	if (!err && below_floor(versions[i])) {
+		vmbus_disconnect(vmbus_unload());
+		return -EINVAL;
 	}
 	if (!err) {
 		host_has_pages = true;
@@ -619,10 +581,12 @@ int vmbus_connect(u32 max_version)
 		pr_err("Unable to connect to host: %d; vmbus=intree on the kernel's command line boots with its own module, see install.rst\n",
 		       err);
 	/* A host that accepted, or may yet, has the addresses of these pages. */
-	if (err == -ETIMEDOUT || err == -EPROTO)
+	if (err == -ETIMEDOUT || err == -EPROTO) {
 		pr_err("leaking 3 pages that the host may still use\n");
-	else
-		free_shared_pages();
+		vmbus_monitor_leak();
+	} else {
+		vmbus_monitor_free();
+	}
 	return err;
 }
 
@@ -635,47 +599,6 @@ void vmbus_stop_offers(void)
 {
 	if (!suspended)
 		set_state(VMBUS_DISCONNECTING);
-}
-
-static bool pages_untouched(void)
-{
-	return !memchr_inv(vmbus_connection.monitor_pages[0], QUIET_PATTERN, PAGE_SIZE) &&
-	       !memchr_inv(vmbus_connection.monitor_pages[1], QUIET_PATTERN, PAGE_SIZE) &&
-	       !memchr_inv(vmbus_connection.int_page, QUIET_PATTERN, PAGE_SIZE);
-}
-
-static void fill_pages(int value)
-{
-	memset(vmbus_connection.monitor_pages[0], value, PAGE_SIZE);
-	memset(vmbus_connection.monitor_pages[1], value, PAGE_SIZE);
-	memset(vmbus_connection.int_page, value, PAGE_SIZE);
-}
-
-/*
- * A host that looks at monitor pages may do so once more after it has confirmed
- * the unload, and takes back the bits that it finds. So all bits are set, and the
- * pages are ours until they have stayed so for a while. Returns whether they did.
- */
-static bool pages_quiet(void)
-{
-	unsigned int waited, quiet = 0;
-
-	if (!READ_ONCE(vmbus_conn.pages_watched))
-		return true;
-	fill_pages(QUIET_PATTERN);
-	for (waited = 0; waited < QUIET_DEADLINE_MS; waited += QUIET_POLL_MS) {
-		msleep(QUIET_POLL_MS);
-		quiet += QUIET_POLL_MS;
-		if (!pages_untouched()) {
-			fill_pages(QUIET_PATTERN);
-			quiet = 0;
-		} else if (quiet >= QUIET_MS) {
-			fill_pages(0);
-			return true;
-		}
-	}
-	pr_err("the host still writes to its pages %u ms after it confirmed the unload\n", waited);
-	return false;
 }
 
 /* Before 3.0 there is no UNLOAD: the host is never told that we go. */
@@ -720,7 +643,7 @@ bool vmbus_unload(void)
 	}
 	set_state(VMBUS_DISCONNECTED);
 	vmbus_request_cancel(0, -ESHUTDOWN);
-	return !err && pages_quiet();
+	return !err && vmbus_monitor_quiet();
 }
 
 /**
@@ -770,7 +693,7 @@ int vmbus_connection_resume(void)
 	int err;
 
 	/* What the host finds there is from another life, as far as it knows. */
-	fill_pages(0);
+	vmbus_monitor_fill(0);
 	unload_answered = false;
 	set_state(VMBUS_CONNECTING);
 	err = negotiate(vmbus_proto_version);
@@ -793,10 +716,12 @@ int vmbus_connection_resume(void)
  */
 void vmbus_disconnect(bool confirmed)
 {
-	if (confirmed)
-		free_shared_pages();
-	else
-		pr_err("leaking 3 pages of a connection that the host may still use\n");
+	if (confirmed) {
+		vmbus_monitor_free();
+		return;
+	}
+	pr_err("leaking 3 pages of a connection that the host may still use\n");
+	vmbus_monitor_leak();
 }
 
 /* Frees the slot of any CPU that holds a message; true for UNLOAD_RESPONSE. */

@@ -183,7 +183,7 @@ static int pass_fence(struct vmbus_chan *chan, struct page **fence)
 	if (vmbus_gpadl_teardown_ring(chan, handle))
 		vmbus_pages_park(chan, handle, fence, 1);
 	else
-		vmbus_pages_free(fence, 1);
+		vmbus_pages_free(fence);
 	/* A refusal is an answer. */
 	if (!err || err == -EDQUOT)
 		return 0;
@@ -210,7 +210,7 @@ static int ask_host(struct vmbus_chan *chan, unsigned int cpu)
 		return err;
 	if (!err)
 		return pass_fence(chan, fence);
-	vmbus_pages_free(fence, 1);
+	vmbus_pages_free(fence);
 	return err;
 }
 

@@ -153,6 +153,7 @@ static const struct {
 	{ -ENOMEM, "ENOMEM" },
 	{ -ENOENT, "ENOENT" },
 	{ -EALREADY, "EALREADY" },
+	{ -EPERM, "EPERM" },
 	{ -ESRCH, "ESRCH" },
 	{ -ENOBUFS, "ENOBUFS" },
 	{ -EIO, "EIO" },
@@ -506,6 +507,7 @@ static int connection_show(struct seq_file *seq, void *unused)
 	show_features(seq, version);
 	seq_printf(seq, "state %s\n", conn_state_name(READ_ONCE(vmbus_conn.state)));
 	seq_printf(seq, "parked_kib %lu\n", vmbus_parked_kib(0));
+	seq_printf(seq, "leaked_kib %lu\n", vmbus_leaked_kib());
 	spin_lock(&log_lock);
 	show_counts(seq, &message_log.received, "received", "refused");
 	show_counts(seq, &message_log.sent, "sent", "unsent");

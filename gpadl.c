@@ -234,13 +234,6 @@ int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle)
 	return handle ? teardown(chan, handle) : 0;
 }
 
-static int set_visible(void *addr, u32 nr_pages, bool visible)
-{
-	if (!vmbus_host->set_visible)
-		return 0;
-	return vmbus_host->set_visible(addr, nr_pages, visible);
-}
-
 /* Pages of the kernel's size, which have more in them than the host's where they are larger. */
 static u32 pages_of(const void *buffer, u32 size)
 {
@@ -264,8 +257,9 @@ static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
 	gpadl->buffer = kbuffer;
 	gpadl->size = size;
 	if (!shown) {
-		gpadl->decrypted = true;
-		err = set_visible(kbuffer, pages_of(kbuffer, size), true);
+		err = vmbus_buffer_show(kbuffer, pages_of(kbuffer, size));
+		/* Where the host may see some of it. */
+		gpadl->decrypted = err != -ENOMEM;
 		if (err)
 			return err;
 	}
@@ -277,7 +271,7 @@ static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
 	}
 	if (handle && teardown(chan, handle))
 		gpadl->decrypted = true;
-	else if (!shown && !set_visible(kbuffer, pages_of(kbuffer, size), false))
+	else if (!shown && !vmbus_buffer_hide(kbuffer, pages_of(kbuffer, size)))
 		gpadl->decrypted = false;
 	return err;
 }
@@ -344,112 +338,10 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 		return 0;
 	err = teardown(to_vmbus_chan(channel), gpadl->gpadl_handle);
 	if (!err && gpadl->decrypted)
-		err = set_visible(gpadl->buffer, pages_of(gpadl->buffer, gpadl->size), false);
+		err = vmbus_buffer_hide(gpadl->buffer, pages_of(gpadl->buffer, gpadl->size));
 	gpadl->decrypted = err;
 	gpadl->gpadl_handle = 0;
 	return err;
-}
-
-/**
- * vmbus_pages_free() - free pages that no host uses
- * @pages: from vmbus_pages_alloc(); the array is freed too
- * @nr_pages: entries
- *
- * Context: process, sleeps. A page that cannot be hidden from the host again
- * is leaked, with a message.
- */
-void vmbus_pages_free(struct page **pages, u32 nr_pages)
-{
-	u32 i, leaked = 0;
-
-	for (i = 0; i < nr_pages; i++) {
-		if (set_visible(page_address(pages[i]), 1, false))
-			leaked++;
-		else
-			__free_page(pages[i]);
-	}
-	kvfree(pages);
-	if (leaked)
-		pr_err("leaking %u pages that cannot be taken back from the host\n", leaked);
-}
-
-static bool alloc_single_pages(struct page **pages, u32 nr_pages, int node)
-{
-	u32 i;
-
-	for (i = 0; i < nr_pages; i++) {
-		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		if (!pages[i]) {
-			while (i--)
-				__free_page(pages[i]);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* One block, split into single pages, so that all are freed alike. */
-static bool alloc_linear_pages(struct page **pages, u32 nr_pages, int node)
-{
-	unsigned int order = get_order(nr_pages * PAGE_SIZE);
-	struct page *block = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, order);
-	u32 i;
-
-	if (!block)
-		return false;
-	split_page(block, order);
-	for (i = 0; i < nr_pages; i++)
-		pages[i] = block + i;
-	for (; i < 1U << order; i++)
-		__free_page(block + i);
-	return true;
-}
-
-/* Makes new pages visible to the host; if that fails @pages is gone. */
-static bool share_pages(struct page **pages, u32 nr_pages)
-{
-	u32 i, shared;
-
-	for (i = 0; i < nr_pages; i++) {
-		if (vmbus_host->set_visible(page_address(pages[i]), 1, true))
-			break;
-		clear_page(page_address(pages[i]));
-	}
-	if (i == nr_pages)
-		return true;
-
-	pr_err("leaking a page that cannot be shared with the host\n");
-	/* The rest was never shared: it must not be taken back. */
-	for (shared = i++; i < nr_pages; i++)
-		__free_page(pages[i]);
-	vmbus_pages_free(pages, shared);
-	return false;
-}
-
-/**
- * vmbus_pages_alloc() - allocate zeroed pages that the host can use
- * @nr_pages: how many
- * @node: NUMA node to take them from, if it can be
- * @linear: one block; else single pages, which fragmented memory has too
- *
- * Context: process, sleeps.
- * Return: an array for vmbus_pages_free() or vmbus_pages_park(); NULL if there
- * is no memory, or, with a message, if the host cannot be given it.
- */
-struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear)
-{
-	struct page **pages = kvcalloc(nr_pages, sizeof(*pages), GFP_KERNEL);
-
-	if (!pages)
-		return NULL;
-	if (linear ? !alloc_linear_pages(pages, nr_pages, node) :
-		     !alloc_single_pages(pages, nr_pages, node)) {
-		kvfree(pages);
-		return NULL;
-	}
-	if (vmbus_host->set_visible && !share_pages(pages, nr_pages))
-		return NULL;
-	return pages;
 }
 
 /**
@@ -468,7 +360,7 @@ void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 		&chan->ch.offermsg.offer.if_instance, vmbus_chan_relid(chan),
 		parked ? "keeping" : "leaking", nr_pages * (PAGE_SIZE / SZ_1K));
 	if (!parked) {
-		kvfree(pages);
+		vmbus_pages_leak(pages);
 		return;
 	}
 	parked->relid = vmbus_chan_relid(chan);
@@ -485,7 +377,7 @@ static void release_parked(struct list_head *list)
 	struct parked *parked, *next;
 
 	list_for_each_entry_safe(parked, next, list, node) {
-		vmbus_pages_free(parked->pages, parked->nr_pages);
+		vmbus_pages_free(parked->pages);
 		kfree(parked);
 	}
 }
@@ -561,7 +453,7 @@ unsigned long vmbus_parked_leak(void)
 	list_for_each_entry_safe(parked, next, &parked_list, node) {
 		pages += parked->nr_pages;
 		list_del(&parked->node);
-		kvfree(parked->pages);
+		vmbus_pages_leak(parked->pages);
 		kfree(parked);
 	}
 	return pages * (PAGE_SIZE / SZ_1K);

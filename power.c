@@ -41,7 +41,7 @@ static bool can_leave_host(void)
  */
 bool vmbus_power_supported(void)
 {
-	return hv_is_hibernation_supported() && can_leave_host();
+	return hv_is_hibernation_supported() && can_leave_host() && !vmbus_host->isolation;
 }
 
 /* ---- channels ---- */
@@ -123,10 +123,20 @@ static void forget_relid(struct vmbus_chan *chan)
 
 /* ---- devices ---- */
 
+/* What the host may see of an isolation VM's memory is not in its image. */
+static bool isolated(void)
+{
+	if (vmbus_host->isolation)
+		pr_err("an isolation VM cannot hibernate\n");
+	return vmbus_host->isolation;
+}
+
 static int device_suspend(struct device *dev)
 {
 	struct hv_driver *drv;
 
+	if (isolated())
+		return -EOPNOTSUPP;
 	if (!can_leave_host()) {
 		pr_err("protocol %u.%u cannot hibernate, it has no UNLOAD\n",
 		       VMBUS_VERSION_MAJOR(vmbus_proto_version),
@@ -337,6 +347,8 @@ static int root_suspend(struct device *dev)
 {
 	int err;
 
+	if (isolated())
+		return -EOPNOTSUPP;
 	err = find_open();
 	if (!err)
 		err = end_sockets();

@@ -71,7 +71,7 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 		twice[1 + i] = pages[1 + i];
 		twice[1 + data_pages + i] = pages[1 + i];
 	}
-	shared = vmap(twice, nr_pages + data_pages, VM_MAP, pgprot_decrypted(PAGE_KERNEL));
+	shared = vmbus_shared_map(twice, nr_pages + data_pages);
 	kvfree(twice);
 	if (!shared)
 		return -ENOMEM;
@@ -139,6 +139,50 @@ void vmbus_ring_unmap(struct vmbus_ring *ring)
 	vunmap(shared);
 	kvfree(info->pkt_buffer);
 	info->pkt_buffer = NULL;
+	mutex_unlock(&info->ring_buffer_mutex);
+}
+
+static void *map_often(struct page *page, u32 times)
+{
+	struct page **same = kvmalloc_array(times, sizeof(*same), GFP_KERNEL);
+	void *at = NULL;
+	u32 i;
+
+	if (!same)
+		return NULL;
+	for (i = 0; i < times; i++)
+		same[i] = page;
+	at = vmap(same, times, VM_MAP, PAGE_KERNEL);
+	kvfree(same);
+	return at;
+}
+
+/**
+ * vmbus_ring_cut() - take the host's memory out of a ring that may be in use
+ * @ring: any
+ * @empty: a private zeroed page that stays, or NULL
+ *
+ * Who sends or receives finds the ring broken; who only looks, as some VSCs do
+ * inline, finds an empty one. Who is in the middle of it uses the old memory,
+ * which stays mapped. Without @empty the ring is gone, as after closing.
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_ring_cut(struct vmbus_ring *ring, struct page *empty)
+{
+	struct hv_ring_buffer_info *info = ring->info;
+	void *instead = NULL;
+
+	mutex_lock(&info->ring_buffer_mutex);
+	if (info->ring_buffer) {
+		if (empty)
+			instead = map_often(empty, 2 * (info->ring_size / PAGE_SIZE) - 1);
+		spin_lock_irq(&info->ring_lock);
+		ring->reported = true;
+		ring->broken = true;
+		WRITE_ONCE(info->ring_buffer, instead);
+		spin_unlock_irq(&info->ring_lock);
+	}
 	mutex_unlock(&info->ring_buffer_mutex);
 }
 

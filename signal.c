@@ -26,7 +26,7 @@ int vmbus_signal_host(struct vmbus_channel *channel)
 	/* Only hosts of before 2.4 share one event among channels. */
 	if (!channel->is_dedicated_interrupt)
 		sync_set_bit(channel->offermsg.child_relid,
-			     vmbus_connection.int_page + HV_HYP_PAGE_SIZE / 2);
+			     vmbus_conn.int_page + HV_HYP_PAGE_SIZE / 2);
 	return static_call(vmbus_host_signal_event)(channel->sig_event);
 }
 
@@ -47,7 +47,7 @@ void vmbus_set_event(struct vmbus_channel *channel)
 
 static __always_inline void set_event_or_trigger(struct vmbus_channel *channel)
 {
-	struct hv_monitor_page *page = vmbus_connection.monitor_pages[1];
+	struct hv_monitor_page *page = vmbus_conn.monitor_pages[1];
 
 	if (!channel->offermsg.monitor_allocated || channel->low_latency) {
 		vmbus_set_event(channel);

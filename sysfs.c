@@ -21,20 +21,20 @@ enum monitor_direction { MONITOR_SERVER, MONITOR_CLIENT };
 
 static u32 monitor_pending(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	const struct hv_monitor_page *page = vmbus_connection.monitor_pages[dir];
+	const struct hv_monitor_page *page = vmbus_conn.monitor_pages[dir];
 
 	return READ_ONCE(page->trigger_group[ch->monitor_grp].pending);
 }
 
 static u32 monitor_latency(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	return READ_ONCE(vmbus_connection.monitor_pages[dir]->latency[ch->monitor_grp]
+	return READ_ONCE(vmbus_conn.monitor_pages[dir]->latency[ch->monitor_grp]
 			 [ch->monitor_bit]);
 }
 
 static u32 monitor_conn_id(const struct vmbus_channel *ch, enum monitor_direction dir)
 {
-	return READ_ONCE(vmbus_connection.monitor_pages[dir]->parameter[ch->monitor_grp]
+	return READ_ONCE(vmbus_conn.monitor_pages[dir]->parameter[ch->monitor_grp]
 			 [ch->monitor_bit].connectionid.asu32);
 }
 

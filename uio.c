@@ -117,7 +117,7 @@ static DEFINE_MUTEX(files_mutex);
 /* Pages in any place; their mapping holds references to them. */
 static int map_pages(struct vmbus_chan *chan, struct vm_area_struct *vma)
 {
-	if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE)
+	if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE || vmbus_shared_aliased())
 		return -ENODEV;
 	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	return vm_map_pages(vma, chan->ring_pages, chan->nr_ring_pages);

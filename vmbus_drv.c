@@ -42,6 +42,13 @@ static int cpu_up_callback(unsigned int cpu)
 	return err;
 }
 
+/* Whoever looks at the slots of all CPUs leaves this one out from now on. */
+static void forget_slot(unsigned int cpu)
+{
+	WRITE_ONCE(per_cpu(vmbus_synic, cpu).message, NULL);
+	vmbus_synic_show(cpu);
+}
+
 static int cpu_down_callback(unsigned int cpu)
 {
 	/* At removal of the module every CPU goes down for us. */
@@ -60,6 +67,8 @@ static int cpu_down_callback(unsigned int cpu)
 		vmbus_events_handle(cpu);
 		vmbus_cpu_gone();
 	}
+	if (vmbus_host->isolation && vmbus_host->isolation->synic_goes)
+		forget_slot(cpu);
 	return 0;
 }
 
@@ -288,11 +297,24 @@ static const struct vmbus_glue_ops glue_ops = {
 
 /* ---- the ways down ---- */
 
+/* That kernel would take what the host still sees for its own. */
+static void hide_memory(void)
+{
+	if (!vmbus_host->set_visible)
+		return;
+	vmbus_channels_cut();
+	vmbus_shared_hide_all();
+}
+
 static void on_kexec(void)
 {
+	bool confirmed;
+
 	vmbus_stop_offers();
-	vmbus_unload();
+	confirmed = vmbus_unload();
 	cpuhp_remove_state(online_state);
+	if (confirmed)
+		hide_memory();
 }
 
 static void on_crash(void)
@@ -364,6 +386,7 @@ static void disconnect(void)
 			pr_err("leaking %lu KiB of rings that the host may still use\n", leaked);
 	}
 	vmbus_disconnect(confirmed);
+	vmbus_shared_forget();
 }
 
 /**

@@ -23,8 +23,8 @@ struct page;
  *
  * Both stay valid until detach(), also while the CPU is offline, because the
  * unload reply may have been delivered to any CPU by the time of a panic. Where
- * they are a paravisor's (struct vmbus_isolation.synic_goes) the driver sets both
- * to NULL when the CPU has gone, and whoever reads them looks for that.
+ * they are a paravisor's (struct vmbus_isolation.synic_goes) the driver sets @message
+ * to NULL when the CPU goes, and whoever looks at other CPUs' leaves that one out.
  */
 struct vmbus_synic {
 	struct hv_message *message;
@@ -56,8 +56,7 @@ struct vmbus_host_upcalls {
  *	with pgprot_decrypted() maps visible pages, and they are in the direct map
  *	as ever.
  * @synic_goes: a CPU's struct vmbus_synic points to pages that are there only while
- *	the CPU is online: they are read once more after synic_down(), and then
- *	never again until synic_up().
+ *	the CPU is online: they are read for the last time before it has gone.
  *
  * In such a VM the driver accepts protocol 5.2 or higher, and offers of sockets and
  * of those types of device alone that vmbus_devs[] allows there; it does not

@@ -261,11 +261,18 @@ enum vmbus_conn_state {
  * @state: VMBUS_CONNECTED is written by the message work, the others by connect
  *	and disconnect; read by anyone
  * @message_connection_id: where to post; valid once connected
+ * @int_page: interrupt page; its second half holds the send flags of channels that
+ *	share the event connection, of hosts before 2.4
+ * @monitor_pages: host to guest, guest to host; those of struct vmbus_connection,
+ *	where the driver uses them
+ * @pages_watched: the host may write to them
  * @skip_unload: a driver unloads the bus after a crash
  */
 struct vmbus_conn {
 	enum vmbus_conn_state state;
 	u32 message_connection_id;
+	void *int_page;
+	struct hv_monitor_page *monitor_pages[2];
 	bool pages_watched;
 	bool skip_unload;
 };
@@ -375,13 +382,31 @@ static inline struct vmbus_chan *vmbus_relid_lookup(u32 relid)
 int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
+/* shared.c */
+struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
+void vmbus_pages_free(struct page **pages);
+void vmbus_pages_leak(struct page **pages);
+bool vmbus_shared_aliased(void);
+int vmbus_buffer_show(void *buffer, u32 nr_pages);
+int vmbus_buffer_hide(void *buffer, u32 nr_pages);
+void vmbus_shared_hide_all(void);
+void vmbus_shared_forget(void);
+unsigned long vmbus_leaked_kib(void);
+
+/* monitor.c */
+int vmbus_monitor_alloc(void);
+void vmbus_monitor_free(void);
+void vmbus_monitor_leak(void);
+u64 vmbus_monitor_address(unsigned int dir);
+u64 vmbus_monitor_int_address(void);
+void vmbus_monitor_fill(int value);
+bool vmbus_monitor_quiet(void);
+
 /* gpadl.c */
 void vmbus_gpadl_start(void);
 int vmbus_gpadl_create_ring(struct vmbus_chan *chan, struct page **pages, u32 tx_pages,
 			    u32 rx_pages, u32 *handle);
 int vmbus_gpadl_teardown_ring(struct vmbus_chan *chan, u32 handle);
-struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
-void vmbus_pages_free(struct page **pages, u32 nr_pages);
 void vmbus_pages_park(struct vmbus_chan *chan, u32 handle, struct page **pages,
 		      u32 nr_pages);
 void vmbus_parked_release(u32 relid);
@@ -399,6 +424,7 @@ void vmbus_chan_queue(struct vmbus_chan *chan, struct workqueue_struct *wq,
 		      struct work_struct *work);
 void vmbus_chan_interrupt(struct vmbus_chan *chan);
 int vmbus_channel_withdraw(struct vmbus_chan *chan);
+void vmbus_channels_cut(void);
 struct mutex *vmbus_chan_open_mutex(struct vmbus_chan *chan);
 
 /* request_id.c */
@@ -439,7 +465,10 @@ void vmbus_channels_forget(void);
 bool vmbus_message_poll(unsigned int cpu);
 void vmbus_channel_subs_ready(struct vmbus_chan *primary);
 int vmbus_channel_rescind(struct vmbus_chan *chan);
+
+/* device_type.c */
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
+bool vmbus_offer_allowed(const struct vmbus_channel_offer *offer);
 
 /* rescind.c */
 bool vmbus_rescind_told(struct vmbus_chan *chan);

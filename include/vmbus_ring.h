@@ -50,10 +50,14 @@ static inline u32 vmbus_ring_hv_pages(u32 nr_pages)
 	return nr_pages ? (nr_pages - 1) * NR_HV_HYP_PAGES_IN_PAGE + 1 : 0;
 }
 
+/* shared.c: maps what the host sees; undone by vunmap(). */
+void *vmbus_shared_map(struct page **pages, u32 nr_pages);
+
 void vmbus_ring_setup(struct vmbus_ring *ring, struct hv_ring_buffer_info *info);
 int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 		   u32 pkt_buffer_size);
 void vmbus_ring_unmap(struct vmbus_ring *ring);
+void vmbus_ring_cut(struct vmbus_ring *ring, struct page *empty);
 
 void *vmbus_ring_reserve(struct vmbus_ring *ring, u32 len);
 bool vmbus_ring_commit(struct vmbus_ring *ring, void *start, u32 len);

@@ -138,6 +138,11 @@ void *vmap(struct page **pages, unsigned int count, unsigned long flags, int pro
 	return driver_start;
 }
 
+void *vmbus_shared_map(struct page **pages, u32 nr_pages)
+{
+	return vmap(pages, nr_pages, VM_MAP, 0);
+}
+
 void vunmap(const void *addr)
 {
 	if (!addr)

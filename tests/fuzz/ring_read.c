@@ -11,7 +11,7 @@
 #define MAX_QUEUED	1024
 
 const u32 driver_owns = offsetof(struct hv_ring_buffer, read_index);
-struct vmbus_connection vmbus_connection;
+struct vmbus_conn vmbus_conn;
 
 static struct vmbus_chan chan;
 static u32 nr_pages, pkt_buffer_size;

@@ -10,7 +10,7 @@
 #include "host.h"
 
 const u32 driver_owns = offsetof(struct hv_ring_buffer, write_index);
-struct vmbus_connection vmbus_connection;
+struct vmbus_conn vmbus_conn;
 
 static struct vmbus_chan chan;
 static struct hv_monitor_page monitor;
@@ -387,7 +387,7 @@ int fuzz_one(const u8 *data, size_t size)
 	chan.ch.offermsg.monitor_allocated = config / 32;
 	chan.ch.monitor_grp = config / 64;
 	chan.ch.monitor_bit = input_u8() % 32;
-	vmbus_connection.monitor_pages[1] = &monitor;
+	vmbus_conn.monitor_pages[1] = &monitor;
 	shared_start(&chan.ch.outbound, nr_pages - 1, input_u8());
 	open_ring();
 	while (input_more())
