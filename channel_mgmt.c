@@ -47,70 +47,6 @@ static DEFINE_MUTEX(handlers_mutex);
 
 static const struct vmbus_glue_ops *glue;
 
-/* ---- device types ---- */
-
-/*
- * What is known of each device type, by its number. pref_ring_size is in bytes;
- * perf devices have their channels spread over the CPUs. Of types that are not
- * here the last one tells.
- */
-const struct vmbus_device vmbus_devs[] = {
-	{ .dev_type = HV_IDE, HV_IDE_GUID, .perf_device = true },
-	{ .dev_type = HV_SCSI, HV_SCSI_GUID, .perf_device = true,
-	  .allowed_in_isolated = true },
-	{ .dev_type = HV_FC, HV_SYNTHFC_GUID, .perf_device = true },
-	{ .dev_type = HV_NIC, HV_NIC_GUID, .perf_device = true,
-	  .allowed_in_isolated = true },
-	{ .dev_type = HV_ND, HV_ND_GUID, .perf_device = true },
-	{ .dev_type = HV_PCIE, HV_PCIE_GUID },
-	{ .dev_type = HV_FB, HV_SYNTHVID_GUID },
-	{ .dev_type = HV_KBD, HV_KBD_GUID },
-	{ .dev_type = HV_MOUSE, HV_MOUSE_GUID },
-	{ .dev_type = HV_KVP, HV_KVP_GUID },
-	{ .dev_type = HV_TS, HV_TS_GUID, .allowed_in_isolated = true },
-	{ .dev_type = HV_HB, HV_HEART_BEAT_GUID, .allowed_in_isolated = true },
-	{ .dev_type = HV_SHUTDOWN, HV_SHUTDOWN_GUID, .allowed_in_isolated = true },
-	{ .dev_type = HV_FCOPY, HV_FCOPY_GUID, .pref_ring_size = 0x4000 },
-	{ .dev_type = HV_BACKUP, HV_VSS_GUID },
-	{ .dev_type = HV_DM, HV_DM_GUID },
-	{ .dev_type = HV_UNKNOWN, .pref_ring_size = 0x11000 },
-};
-
-static_assert(ARRAY_SIZE(vmbus_devs) == HV_UNKNOWN + 1);
-
-/* Offered to Windows guests only: no driver, and nothing to tell the user. */
-static const struct {
-	guid_t guid;
-} windows_only[] = {
-	{ HV_AVMA1_GUID },
-	{ HV_AVMA2_GUID },
-	{ HV_RDV_GUID },
-	{ HV_IMC_GUID },
-};
-
-/**
- * vmbus_device_info() - what is known of the type of an offered device
- * @offer: the offer
- *
- * Return: never NULL; dev_type HV_UNKNOWN for an unknown type and for hvsock
- * connections, whose type GUID is a service of the host's choice.
- */
-const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer)
-{
-	unsigned int i;
-
-	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
-		return &vmbus_devs[HV_UNKNOWN];
-	for (i = 0; i < HV_UNKNOWN; i++)
-		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
-			return &vmbus_devs[i];
-	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
-		if (guid_equal(&offer->if_type, &windows_only[i].guid))
-			return &vmbus_devs[HV_UNKNOWN];
-	pr_info_ratelimited("Unknown GUID: %pUl\n", &offer->if_type);
-	return &vmbus_devs[HV_UNKNOWN];
-}
-
 /* ---- channels come and go ---- */
 
 static void post_relid_released(u32 relid)
@@ -550,6 +486,16 @@ static void on_offer(const struct vmbus_message *msg)
 	struct vmbus_chan *chan;
 	int err;
 
+	/*
+	 * The host knows what it may offer here, so it is not asked to take the offer
+	 * back: it would offer the same again.
+	 */
+	if (!vmbus_offer_allowed(&offer->offer)) {
+		pr_err_ratelimited("Invalid offer %d from the host supporting isolation\n",
+				   offer->child_relid);
+		vmbus_note_refused(msg, -EPERM);
+		return;
+	}
 	if (offer->monitor_allocated || !offer->is_dedicated_interrupt)
 		WRITE_ONCE(vmbus_conn.pages_watched, true);
 	if (on_reoffer(offer))

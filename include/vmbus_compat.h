@@ -94,6 +94,13 @@
 #define VMBUS_RING_FILE_EXPORTS	1
 #endif
 
+/* 6.12: PCI is among the devices that an isolation VM takes. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_PCIE_IN_ISOLATED	false
+#else
+#define VMBUS_PCIE_IN_ISOLATED	true
+#endif
+
 /* 7.0: the boot's display has a struct of its own in sysfb. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMBUS_SCREEN_INFO	sysfb_primary_display.screen
