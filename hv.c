@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hyper-V: the only file that touches hypercalls, MSRs and SynIC pages. It
- * implements the host seam (vmbus_host.h), with x86.c or arm64.c for what differs
- * there (vmbus_arch.h).
+ * Hyper-V: with isolation.c the only file that touches hypercalls, MSRs and SynIC
+ * pages. It implements the host seam (vmbus_host.h), with x86.c or arm64.c for what
+ * differs there (vmbus_arch.h).
  *
  * Actions: attach and detach at module load and unload; synic_up and synic_down
  * on each CPU as it comes and goes; synic_suspend and synic_resume around the
  * image of a hibernation; the rest from anywhere.
  *
  * The SynIC pages of a CPU are allocated when it first comes up and stay until
- * detach, so that a crashed kernel can still look for the unload reply.
+ * detach, so that a crashed kernel can still look for the unload reply. Whose they
+ * are, and how the host is reached, differs in isolation VMs (vmbus_kind.h).
  */
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -19,54 +20,25 @@
 
 #include "include/vmbus_arch.h"
 #include "include/vmbus_host.h"
+#include "include/vmbus_kind.h"
 #include "include/vmbus_slot.h"
 #include "include/vmbus_wire.h"
 
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-/* Input of HVCALL_POST_MESSAGE (TLFS). */
-struct post_input {
-	u32 connection_id;
-	u32 reserved;
-	u32 message_type;
-	u32 payload_size;
-	u64 payload[HV_MESSAGE_PAYLOAD_QWORD_COUNT];
-};
+DEFINE_PER_CPU(struct vmbus_hv_cpu, vmbus_hv_cpu);
 
-static_assert(sizeof(struct post_input) == 256);
-
-struct synic_pages {
-	struct hv_message_page *messages;
-	union hv_synic_event_flags *events;
-};
-
-static DEFINE_PER_CPU(struct synic_pages, synic_pages);
+/* The kind of this VM, chosen by attach(). */
+static const struct vmbus_kind *kind __ro_after_init;
 
 static void (*interrupt_upcall)(void);
 static void (*crash_upcall)(void);
 static void (*kexec_upcall)(void);
 
-static int post_typed(u32 connection_id, u32 type, const void *payload, size_t len)
+/* In line, so that the ordinary way is not longer for what other kinds need of it. */
+static __always_inline int post_result(u64 status)
 {
-	struct post_input *input;
-	unsigned long flags;
-	u64 status;
-
-	if (len > HV_MESSAGE_PAYLOAD_BYTE_COUNT)
-		return -EIO;
-
-	/* The input page belongs to whoever has interrupts off on this CPU. */
-	local_irq_save(flags);
-	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
-	input->connection_id = connection_id;
-	input->reserved = 0;
-	input->message_type = type;
-	input->payload_size = len;
-	memcpy(input->payload, payload, len);
-	status = hv_do_hypercall(HVCALL_POST_MESSAGE, input, NULL);
-	local_irq_restore(flags);
-
 	switch (hv_result(status)) {
 	case HV_STATUS_SUCCESS:
 		return 0;
@@ -82,9 +54,44 @@ static int post_typed(u32 connection_id, u32 type, const void *payload, size_t l
 	}
 }
 
+static __always_inline int post(u32 connection_id, u32 type, const void *payload, size_t len)
+{
+	struct vmbus_post_input *input;
+	unsigned long flags;
+	u64 status;
+
+	if (len > HV_MESSAGE_PAYLOAD_BYTE_COUNT)
+		return -EIO;
+
+	/* The input page belongs to whoever has interrupts off on this CPU. */
+	local_irq_save(flags);
+	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
+	vmbus_post_fill(input, connection_id, type, payload, len);
+	status = hv_do_hypercall(HVCALL_POST_MESSAGE, input, NULL);
+	local_irq_restore(flags);
+	return post_result(status);
+}
+
 static int post_message(u32 connection_id, const void *payload, size_t len)
 {
-	return post_typed(connection_id, VMBUS_SYNIC_MESSAGE_TYPE, payload, len);
+	return post(connection_id, VMBUS_SYNIC_MESSAGE_TYPE, payload, len);
+}
+
+/* 0 or an errno of vmbus_host_ops.post_message(). */
+int vmbus_hv_post_result(u64 status)
+{
+	return post_result(status);
+}
+
+/* vmbus_kind.post() where a plain hypercall reaches the hypervisor. */
+int vmbus_hv_post(u32 connection_id, u32 type, const void *payload, size_t len)
+{
+	return post(connection_id, type, payload, len);
+}
+
+static int post_by_kind(u32 connection_id, const void *payload, size_t len)
+{
+	return kind->post(connection_id, VMBUS_SYNIC_MESSAGE_TYPE, payload, len);
 }
 
 #if VMBUS_NEWER_EXPORTS
@@ -104,20 +111,22 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 int hv_post_message(union hv_connection_id connection_id, enum hv_message_type message_type,
 		    void *payload, size_t payload_size)
 {
-	return post_typed(connection_id.asu32, message_type, payload, payload_size);
+	return kind->post(connection_id.asu32, message_type, payload, payload_size);
 }
 
 #endif
 
-static int signal_event(u64 connection_id)
+/* vmbus_kind.signal() likewise. */
+int vmbus_hv_signal(u64 connection_id)
 {
 	u64 status = hv_do_fast_hypercall8(HVCALL_SIGNAL_EVENT, connection_id);
 
 	return likely(hv_result_success(status)) ? 0 : -EIO;
 }
 
-static int alloc_pages_of(struct synic_pages *pages, int node)
+static int own_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
 {
+	int node = cpu_to_node(cpu);
 	struct page *page;
 
 	if (!pages->messages) {
@@ -135,7 +144,20 @@ static int alloc_pages_of(struct synic_pages *pages, int node)
 	return 0;
 }
 
-static void synic_enable(const struct synic_pages *pages)
+static void own_pages_free(struct vmbus_hv_cpu *pages)
+{
+	free_page((unsigned long)pages->events);
+	free_page((unsigned long)pages->messages);
+}
+
+static const struct vmbus_kind ordinary = {
+	.pages_up = own_pages_up,
+	.pages_free = own_pages_free,
+	.post = vmbus_hv_post,
+	.signal = vmbus_hv_signal,
+};
+
+static void synic_enable(const struct vmbus_hv_cpu *pages)
 {
 	union hv_synic_scontrol control;
 	union hv_synic_siefp siefp;
@@ -144,12 +166,14 @@ static void synic_enable(const struct synic_pages *pages)
 
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 1;
-	simp.base_simp_gpa = virt_to_phys(pages->messages) >> HV_HYP_PAGE_SHIFT;
+	if (!kind->pages_are_theirs)
+		simp.base_simp_gpa = virt_to_phys(pages->messages) >> HV_HYP_PAGE_SHIFT;
 	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
 
 	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
 	siefp.siefp_enabled = 1;
-	siefp.base_siefp_gpa = virt_to_phys(pages->events) >> HV_HYP_PAGE_SHIFT;
+	if (!kind->pages_are_theirs)
+		siefp.base_siefp_gpa = virt_to_phys(pages->events) >> HV_HYP_PAGE_SHIFT;
 	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
 
 	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
@@ -164,10 +188,10 @@ static void synic_enable(const struct synic_pages *pages)
 
 static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 {
-	struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+	struct vmbus_hv_cpu *pages = per_cpu_ptr(&vmbus_hv_cpu, cpu);
 	int err;
 
-	err = alloc_pages_of(pages, cpu_to_node(cpu));
+	err = kind->pages_up(pages, cpu);
 	if (err)
 		return err;
 	synic->message = &pages->messages->sint_message[VMBUS_SINT];
@@ -190,12 +214,15 @@ static void synic_disable(void)
 
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 0;
-	simp.base_simp_gpa = 0;
+	/* Theirs is where it is for who comes after us, too. */
+	if (!kind->pages_are_theirs)
+		simp.base_simp_gpa = 0;
 	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
 
 	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
 	siefp.siefp_enabled = 0;
-	siefp.base_siefp_gpa = 0;
+	if (!kind->pages_are_theirs)
+		siefp.base_siefp_gpa = 0;
 	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
 
 	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
@@ -219,7 +246,7 @@ static void synic_suspend(unsigned int cpu)
 
 static void synic_resume(unsigned int cpu)
 {
-	synic_enable(per_cpu_ptr(&synic_pages, cpu));
+	synic_enable(per_cpu_ptr(&vmbus_hv_cpu, cpu));
 }
 
 static void message_done(struct hv_message *message, u32 type)
@@ -239,6 +266,7 @@ static u32 vp_index(unsigned int cpu)
 	return hv_cpu_number_to_vp_number(cpu);
 }
 
+/* For isolation VMs alone. */
 static int set_visible(void *addr, int nr_pages, bool visible)
 {
 	if (visible)
@@ -248,9 +276,14 @@ static int set_visible(void *addr, int nr_pages, bool visible)
 
 static void on_kexec(void)
 {
+	unsigned int cpu;
+
 	/* A timer's message may come as long as there is a SynIC to take it. */
 	kexec_upcall();
 	vmbus_arch_timers_kexec();
+	if (kind->pages_hide)
+		for_each_possible_cpu(cpu)
+			kind->pages_hide(per_cpu_ptr(&vmbus_hv_cpu, cpu));
 }
 
 static void on_crash(struct pt_regs *regs)
@@ -263,19 +296,38 @@ static void on_crash(struct pt_regs *regs)
 	synic_disable();
 }
 
+/* Returns whether it is one that we know. */
+static bool choose_kind(void)
+{
+	static struct vmbus_isolation isolation __ro_after_init;
+
+	kind = &ordinary;
+	if (!hv_is_isolation_supported())
+		return true;
+	kind = vmbus_isolation_kind();
+	if (!kind)
+		return false;
+	isolation.boundary = ms_hyperv.shared_gpa_boundary;
+	isolation.map = kind->map;
+	isolation.synic_goes = kind->pages_are_theirs;
+	vmbus_hyperv_host.isolation = &isolation;
+	vmbus_hyperv_host.post_message = post_by_kind;
+	vmbus_hyperv_host.signal_event = kind->signal;
+	vmbus_hyperv_host.set_visible = set_visible;
+	return true;
+}
+
 static int attach(const struct vmbus_host_upcalls *upcalls)
 {
 	if (!vmbus_arch_found() || !(ms_hyperv.features & HV_MSR_SYNIC_AVAILABLE)) {
 		pr_err("no Hyper-V with a synthetic interrupt controller here\n");
 		return -ENODEV;
 	}
+	if (!choose_kind())
+		return -ENODEV;
 	/* A nested one is a guest of the host below it, and has its bus. */
 	if (VMBUS_HV_ROOT && !VMBUS_HV_NESTED)
 		return -EHOSTDOWN;
-	if (hv_is_isolation_supported()) {
-		pr_err("isolation VMs are not supported yet, use the in-tree module\n");
-		return -ENODEV;
-	}
 
 	interrupt_upcall = upcalls->interrupt;
 	kexec_upcall = upcalls->kexec;
@@ -300,16 +352,14 @@ static void detach(void)
 	/* An interrupt that came just before its SynIC went down is over now. */
 	synchronize_rcu();
 	for_each_possible_cpu(cpu) {
-		struct synic_pages *pages = per_cpu_ptr(&synic_pages, cpu);
+		struct vmbus_hv_cpu *pages = per_cpu_ptr(&vmbus_hv_cpu, cpu);
 
-		free_page((unsigned long)pages->events);
-		free_page((unsigned long)pages->messages);
-		pages->events = NULL;
-		pages->messages = NULL;
+		kind->pages_free(pages);
+		memset(pages, 0, sizeof(*pages));
 	}
 }
 
-const struct vmbus_host_ops vmbus_hyperv_host = {
+struct vmbus_host_ops vmbus_hyperv_host __ro_after_init = {
 	.name = "Hyper-V",
 	.attach = attach,
 	.listen = listen,
@@ -319,9 +369,8 @@ const struct vmbus_host_ops vmbus_hyperv_host = {
 	.synic_suspend = synic_suspend,
 	.synic_resume = synic_resume,
 	.post_message = post_message,
-	.signal_event = signal_event,
+	.signal_event = vmbus_hv_signal,
 	.message_done = message_done,
 	.timer_expired = VMBUS_ARCH_TIMERS ? timer_expired : NULL,
 	.vp_index = vp_index,
-	.set_visible = set_visible,
 };

@@ -94,6 +94,32 @@
 #define VMBUS_RING_FILE_EXPORTS	1
 #endif
 
+/*
+ * Isolation VMs. 6.1: SEV-SNP below a virtual top of memory (vTOM), where the kernel
+ * leaves mappings alone and what the host sees is used by an alias above that. 6.12
+ * and later: also TDX, either of them with a paravisor or without; the kernel changes
+ * mappings as it changes visibility. Of what is in between nothing is known.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define VMBUS_ISOLATION_ALIAS	1
+#define VMBUS_ISOLATION_MAPPED	0
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VMBUS_ISOLATION_ALIAS	0
+#define VMBUS_ISOLATION_MAPPED	0
+#else
+#define VMBUS_ISOLATION_ALIAS	0
+#define VMBUS_ISOLATION_MAPPED	1
+#endif
+
+/*
+ * 7.0: a kernel with a second SynIC, the paravisor's, has to be told that SINTs of the
+ * first go through it as ever, and the interrupt has to be allowed on each CPU.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define hv_para_set_sint_proxy(enable)			do { } while (0)
+#define hv_enable_coco_interrupt(cpu, vector, set)	do { } while (0)
+#endif
+
 /* 6.12: PCI is among the devices that an isolation VM takes. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #define VMBUS_PCIE_IN_ISOLATED	false

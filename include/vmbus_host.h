@@ -126,8 +126,8 @@ struct vmbus_host_ops {
 	const struct vmbus_isolation *isolation;
 };
 
-/* The implementation in hv.c. */
-extern const struct vmbus_host_ops vmbus_hyperv_host;
+/* The implementation in hv.c; constant once it is attached. */
+extern struct vmbus_host_ops vmbus_hyperv_host;
 
 /* The host in use, set by vmbus_host_set() between its attach() and anything else. */
 extern const struct vmbus_host_ops *vmbus_host;

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Isolation VMs: kinds of VMs whose memory and processors the hypervisor cannot look
+ * into. x86 alone has them. Each kind is a row of kinds[], of small functions; the
+ * facts that they follow, and what nobody has seen run, are in
+ * Documentation/isolation.rst.
+ *
+ * With a paravisor, which runs in the VM at a higher privilege, calls and registers of
+ * the SynIC go past it to the hypervisor: by the GHCB (SEV-SNP) or TDVMCALL (TDX);
+ * for registers hv_get_msr() and hv_set_msr() do that. Its SynIC pages are used.
+ * Without one the kernel's own functions do what an ordinary VM does, on pages that
+ * the hypervisor may see.
+ *
+ * Actions: attach chooses the kind; pages come with their CPU, on that CPU; posts and
+ * signals in any context.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/set_memory.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+#include <linux/vmalloc.h>
+#include <asm/mshyperv.h>
+
+#include "include/vmbus_kind.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* ---- calls past a paravisor ---- */
+
+/* The GHCB's code copies the input, from a page that is private. */
+static int __maybe_unused post_by_ghcb(u32 connection_id, u32 type, const void *payload,
+				       size_t len)
+{
+	struct vmbus_post_input *input;
+	unsigned long flags;
+	u64 status;
+
+	if (len > HV_MESSAGE_PAYLOAD_BYTE_COUNT)
+		return -EIO;
+	local_irq_save(flags);
+	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
+	vmbus_post_fill(input, connection_id, type, payload, len);
+	status = hv_ghcb_hypercall(HVCALL_POST_MESSAGE, input, NULL, sizeof(*input));
+	local_irq_restore(flags);
+	return vmbus_hv_post_result(status);
+}
+
+/* There is no fast call by the GHCB. */
+static int __maybe_unused signal_by_ghcb(u64 connection_id)
+{
+	u64 status = hv_ghcb_hypercall(HVCALL_SIGNAL_EVENT, &connection_id, NULL,
+				       sizeof(connection_id));
+
+	return likely(hv_result_success(status)) ? 0 : -EIO;
+}
+
+#if VMBUS_ISOLATION_MAPPED
+
+/* The hypervisor reads the input itself: the page is one that it may see. */
+static int post_by_tdcall(u32 connection_id, u32 type, const void *payload, size_t len)
+{
+	u64 status = HV_STATUS_INSUFFICIENT_BUFFERS;
+	struct vmbus_post_input *input;
+	unsigned long flags;
+
+	if (len > HV_MESSAGE_PAYLOAD_BYTE_COUNT)
+		return -EIO;
+	local_irq_save(flags);
+	/* A CPU that is coming may not have it yet. */
+	input = this_cpu_ptr(&vmbus_hv_cpu)->post;
+	if (input) {
+		vmbus_post_fill(input, connection_id, type, payload, len);
+		status = hv_tdx_hypercall(HVCALL_POST_MESSAGE, virt_to_phys(input), 0);
+	}
+	local_irq_restore(flags);
+	return vmbus_hv_post_result(status);
+}
+
+static int signal_by_tdcall(u64 connection_id)
+{
+	u64 status = hv_tdx_hypercall(HVCALL_SIGNAL_EVENT | HV_HYPERCALL_FAST_BIT,
+				      connection_id, 0);
+
+	return likely(hv_result_success(status)) ? 0 : -EIO;
+}
+
+#endif
+
+/* ---- pages of the paravisor ---- */
+
+#if VMBUS_ISOLATION_ALIAS
+
+/* The address has the bit of the boundary, and is to be used with it. */
+static void *map_theirs(u64 address)
+{
+	return memremap(address, HV_HYP_PAGE_SIZE, MEMREMAP_WB);
+}
+
+static void unmap_theirs(void *at)
+{
+	if (at)
+		memunmap(at);
+}
+
+#else
+
+/* The kernel's mappings have the bit of the boundary of their own. */
+static void *map_theirs(u64 address)
+{
+	return (__force void *)ioremap_cache(address & ~ms_hyperv.shared_gpa_boundary,
+					     HV_HYP_PAGE_SIZE);
+}
+
+static void unmap_theirs(void *at)
+{
+	if (at)
+		iounmap((__force void __iomem *)at);
+}
+
+#endif
+
+/* One may be mapped that was there when the CPU was online before; nobody looks at it. */
+static void *their_page(void *before, unsigned int reg)
+{
+	void *at;
+
+	unmap_theirs(before);
+	at = map_theirs(hv_get_msr(reg) & HV_HYP_PAGE_MASK);
+	if (!at)
+		pr_err("cannot map the paravisor's SynIC page (register 0x%x)\n", reg);
+	return at;
+}
+
+static int their_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+{
+	hv_enable_coco_interrupt(cpu, HYPERVISOR_CALLBACK_VECTOR, true);
+	pages->messages = their_page(pages->messages, HV_MSR_SIMP);
+	pages->events = their_page(pages->events, HV_MSR_SIEFP);
+	return pages->messages && pages->events ? 0 : -ENOMEM;
+}
+
+static void __maybe_unused their_pages_free(struct vmbus_hv_cpu *pages)
+{
+	unmap_theirs(pages->messages);
+	unmap_theirs(pages->events);
+}
+
+/* ---- pages of ours that the hypervisor may see ---- */
+
+#if VMBUS_ISOLATION_MAPPED
+
+/* On an error of set_memory_decrypted() the state of the page is unknown: it is leaked. */
+static int show_page(void **page, unsigned int cpu, const char *what)
+{
+	struct page *new;
+	int err;
+
+	if (*page)
+		return 0;
+	new = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+	if (!new)
+		return -ENOMEM;
+	err = set_memory_decrypted((unsigned long)page_address(new), 1);
+	if (err) {
+		pr_err("Failed to decrypt %s page: %d\n", what, err);
+		return err;
+	}
+	/* What was in it is something else in the eyes of either side. */
+	memset(page_address(new), 0, PAGE_SIZE);
+	*page = page_address(new);
+	return 0;
+}
+
+static int hide_page(void *page, const char *what)
+{
+	int err;
+
+	if (!page)
+		return 0;
+	err = set_memory_encrypted((unsigned long)page, 1);
+	if (err)
+		pr_err("Failed to encrypt %s page: %d\n", what, err);
+	return err;
+}
+
+static void free_page_shown(void *page, const char *what)
+{
+	if (!hide_page(page, what))
+		free_page((unsigned long)page);
+}
+
+static int shown_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+{
+	int err;
+
+	hv_enable_coco_interrupt(cpu, HYPERVISOR_CALLBACK_VECTOR, true);
+	err = show_page((void **)&pages->messages, cpu, "SYNIC msg");
+	return err ?: show_page((void **)&pages->events, cpu, "SYNIC event");
+}
+
+static void shown_pages_hide(struct vmbus_hv_cpu *pages)
+{
+	hide_page(pages->messages, "SYNIC msg");
+	hide_page(pages->events, "SYNIC event");
+}
+
+static void shown_pages_free(struct vmbus_hv_cpu *pages)
+{
+	free_page_shown(pages->messages, "SYNIC msg");
+	free_page_shown(pages->events, "SYNIC event");
+}
+
+static int tdx_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+{
+	int err = show_page((void **)&pages->post, cpu, "post msg");
+
+	return err ?: their_pages_up(pages, cpu);
+}
+
+static void tdx_pages_hide(struct vmbus_hv_cpu *pages)
+{
+	hide_page(pages->post, "post msg");
+}
+
+static void tdx_pages_free(struct vmbus_hv_cpu *pages)
+{
+	their_pages_free(pages);
+	free_page_shown(pages->post, "post msg");
+}
+
+#endif
+
+/* ---- kinds ---- */
+
+#if VMBUS_ISOLATION_ALIAS
+
+/* The kernel's mappings are of what is private; shared memory is above the boundary. */
+static void *map_above(struct page **pages, unsigned int nr_pages)
+{
+	unsigned long *pfns = kvmalloc_array(nr_pages, sizeof(*pfns), GFP_KERNEL);
+	unsigned long above = PHYS_PFN(ms_hyperv.shared_gpa_boundary);
+	unsigned int i;
+	void *at;
+
+	if (!pfns)
+		return NULL;
+	for (i = 0; i < nr_pages; i++)
+		pfns[i] = page_to_pfn(pages[i]) + above;
+	at = vmap_pfn(pfns, nr_pages, PAGE_KERNEL);
+	kvfree(pfns);
+	return at;
+}
+
+static bool is_snp_vtom(void)
+{
+	return hv_isolation_type_snp() && ms_hyperv.shared_gpa_boundary_active;
+}
+
+#endif
+
+#if VMBUS_ISOLATION_MAPPED
+
+static bool is_snp_with_paravisor(void)
+{
+	return hv_isolation_type_snp() && ms_hyperv.paravisor_present;
+}
+
+static bool is_tdx_with_paravisor(void)
+{
+	return hv_isolation_type_tdx() && ms_hyperv.paravisor_present;
+}
+
+static bool is_snp_alone(void)
+{
+	return hv_isolation_type_snp() && !ms_hyperv.paravisor_present;
+}
+
+static bool is_tdx_alone(void)
+{
+	return hv_isolation_type_tdx() && !ms_hyperv.paravisor_present;
+}
+
+#endif
+
+static const struct vmbus_kind kinds[] = {
+#if VMBUS_ISOLATION_ALIAS
+	{
+		.name = "SEV-SNP below a virtual top of memory",
+		.is_this = is_snp_vtom,
+		.pages_are_theirs = true,
+		.pages_up = their_pages_up,
+		.pages_free = their_pages_free,
+		.post = post_by_ghcb,
+		.signal = signal_by_ghcb,
+		.map = map_above,
+	},
+#endif
+#if VMBUS_ISOLATION_MAPPED
+	{
+		.name = "SEV-SNP with a paravisor",
+		.is_this = is_snp_with_paravisor,
+		.pages_are_theirs = true,
+		.pages_up = their_pages_up,
+		.pages_free = their_pages_free,
+		.post = post_by_ghcb,
+		.signal = signal_by_ghcb,
+	},
+	{
+		.name = "TDX with a paravisor",
+		.is_this = is_tdx_with_paravisor,
+		.pages_are_theirs = true,
+		.pages_up = tdx_pages_up,
+		.pages_hide = tdx_pages_hide,
+		.pages_free = tdx_pages_free,
+		.post = post_by_tdcall,
+		.signal = signal_by_tdcall,
+	},
+	{
+		.name = "SEV-SNP",
+		.is_this = is_snp_alone,
+		.pages_up = shown_pages_up,
+		.pages_hide = shown_pages_hide,
+		.pages_free = shown_pages_free,
+		.post = vmbus_hv_post,
+		.signal = vmbus_hv_signal,
+	},
+	{
+		.name = "TDX",
+		.is_this = is_tdx_alone,
+		.pages_up = shown_pages_up,
+		.pages_hide = shown_pages_hide,
+		.pages_free = shown_pages_free,
+		.post = vmbus_hv_post,
+		.signal = vmbus_hv_signal,
+	},
+#endif
+};
+
+const struct vmbus_kind *vmbus_isolation_kind(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (!kinds[i].is_this())
+			continue;
+		if (kinds[i].pages_are_theirs)
+			hv_para_set_sint_proxy(true);
+		pr_info("isolation VM: %s\n", kinds[i].name);
+		return &kinds[i];
+	}
+	pr_err("isolation VM of type %d: not supported on this kernel, use the in-tree module\n",
+	       hv_get_isolation_type());
+	return NULL;
+}
