@@ -385,7 +385,13 @@ static int version_result(const struct vmbus_message *msg)
 	return reply->connection_state == VMBUS_CONNECTION_OK ? 0 : -ECONNABORTED;
 }
 
-/* The host connected: what it sends next counts already. */
+/* Whoever is isolated from its host does without what older ones have. */
+static bool below_floor(u32 version)
+{
+	return vmbus_host->isolation && version < VERSION_WIN10_V5_2;
+}
+
+/* The host connected: what it sends next counts already, unless it is left at once. */
 static void connected(const struct vmbus_message *msg)
 {
 	lockdep_assert_held(&request_lock);
@@ -394,7 +400,7 @@ static void connected(const struct vmbus_message *msg)
 					   VMBUS_CONN_ID_MESSAGE;
 	vmbus_proto_version = asked_version;
 	/* Not if the machine is on its way down meanwhile. */
-	if (vmbus_conn.state == VMBUS_CONNECTING)
+	if (vmbus_conn.state == VMBUS_CONNECTING && !below_floor(asked_version))
 		vmbus_conn.state = VMBUS_CONNECTED;
 }
 
@@ -520,16 +526,6 @@ static void set_state(enum vmbus_conn_state state)
 	spin_unlock(&request_lock);
 }
 
-/* Whoever is isolated from its host does without what older ones have. */
-static bool below_floor(u32 version)
-{
-	if (!vmbus_host->isolation || version >= VERSION_WIN10_V5_2)
-		return false;
-	pr_err("Invalid VMBus version %d.%d (expected >= 5.2) from the host supporting isolation\n",
-	       VMBUS_VERSION_MAJOR(version), VMBUS_VERSION_MINOR(version));
-	return true;
-}
-
 /**
  * vmbus_connect() - agree with the host on a protocol version
  * @max_version: highest version to offer
@@ -561,6 +557,8 @@ int vmbus_connect(u32 max_version)
 			break;
 	}
 	if (!err && below_floor(versions[i])) {
+		pr_err("Invalid VMBus version %d.%d (expected >= 5.2) from the host supporting isolation\n",
+		       VMBUS_VERSION_MAJOR(versions[i]), VMBUS_VERSION_MINOR(versions[i]));
 		vmbus_disconnect(vmbus_unload());
 		return -EINVAL;
 	}
