@@ -310,7 +310,6 @@ static inline void mutex_unlock(struct mutex *mutex)
 #define GFP_KERNEL		0
 #define VM_MAP			0
 #define PAGE_KERNEL		0
-#define pgprot_decrypted(prot)	(prot)
 
 void *vmap(struct page **pages, unsigned int count, unsigned long flags, int prot);
 void vunmap(const void *addr);
