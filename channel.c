@@ -305,6 +305,9 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 		return -EINVAL;
 	if (chan->ring_pages)
 		return -EBUSY;
+	/* Whoever maps it knows of no other place than that in the direct map. */
+	if (linear && vmbus_shared_aliased())
+		return -EOPNOTSUPP;
 
 	pages = vmbus_pages_alloc(nr_pages, node, linear);
 	if (!pages)
@@ -577,9 +580,6 @@ int vmbus_alloc_ring(struct vmbus_channel *channel, u32 send_size, u32 recv_size
 	struct vmbus_chan *chan = to_vmbus_chan(channel);
 	int err;
 
-	/* Whoever maps it knows of no other place than that in the direct map. */
-	if (vmbus_shared_aliased())
-		return -EOPNOTSUPP;
 	lock_opens(chan);
 	err = ring_alloc(chan, send_size, recv_size, true);
 	if (!err)
