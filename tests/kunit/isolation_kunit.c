@@ -91,6 +91,9 @@ static int start_max(u32 version, u32 max)
 {
 	int err;
 
+	/* One that should not have started fails no other test. */
+	if (host.running)
+		return -EALREADY;
 	host.max_version = version;
 	err = vmbus_start(&vm.ops, max);
 	host.running = !err;
