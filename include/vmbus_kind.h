@@ -43,7 +43,7 @@ struct vmbus_hv_cpu {
  * @pages_are_theirs: SynIC pages are the paravisor's: they are where the SynIC's
  *	registers say, which keep saying so
  * @pages_up: give a CPU its pages, unless it has them; on that CPU, sleeps. 0,
- *	-ENOMEM, errors of set_memory_decrypted(); then what there is is freed later.
+ *	-ENOMEM, errors of set_memory_decrypted(); then what it has is freed later.
  * @pages_hide: the host may not see a CPU's pages any more, where they are ours,
  *	because another kernel is started; sleeps. Optional.
  * @pages_free: give a CPU's pages up, of which some may be NULL; its SynIC is off.
