@@ -115,6 +115,7 @@ static void lacks_contact_port(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo);
 	u32 best = min_t(u32, version->version, SIM_V(4, 1));
 
+	sim_needs_version(test, best);
 	sim_no_contact_port(true);
 	KUNIT_ASSERT_EQ(test, sim_start(test, version->version), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_proto_version, best);

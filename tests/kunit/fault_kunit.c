@@ -199,7 +199,14 @@ static void undo_sub(struct scene *scene, int err)
 }
 
 #define DRIVER	"/sys/bus/vmbus/drivers/fault/"
-#define UNKNOWN	"12345678-1234-5678-1234-56789abcdef0"
+
+static const char *unknown(void)
+{
+	static char text[UUID_STRING_LEN + 1];
+
+	snprintf(text, sizeof(text), "%pUl", &sim_type_unknown);
+	return text;
+}
 
 static void prepare_new_id(struct scene *scene)
 {
@@ -211,7 +218,7 @@ static void prepare_new_id(struct scene *scene)
 
 static int write_new_id(struct scene *scene)
 {
-	return file_write(DRIVER "new_id", UNKNOWN);
+	return file_write(DRIVER "new_id", unknown());
 }
 
 static void undo_new_id(struct scene *scene, int err)
@@ -221,7 +228,7 @@ static void undo_new_id(struct scene *scene, int err)
 				file_write(DRIVER "unbind",
 					   dev_name(&scene->ch->device_obj->device)), 0);
 	/* The id may be there although the probe failed. */
-	file_write(DRIVER "remove_id", UNKNOWN);
+	file_write(DRIVER "remove_id", unknown());
 	KUNIT_EXPECT_EQ(scene->test, atomic_read(&scene->vsc->bound), 0);
 }
 
@@ -257,6 +264,12 @@ static int close_it(struct scene *scene)
 {
 	vmbus_close(scene->ch);
 	return sim_gpadls() ? -EIO : 0;
+}
+
+static void prepare_steps(struct scene *scene)
+{
+	sim_needs_linear_rings(scene->test);
+	prepare_channel(scene);
 }
 
 static int open_in_steps(struct scene *scene)
@@ -332,7 +345,7 @@ static const struct operation operations[] = {
 	{ "sub-channel", prepare_subs, NULL, take_sub, undo_sub },
 	{ "rescind", prepare_offers, offer_undisturbed, take_rescind, nothing_to_undo, true },
 	{ "open", prepare_channel, NULL, open_it, undo_open },
-	{ "open in steps", prepare_channel, NULL, open_in_steps, undo_steps },
+	{ "open in steps", prepare_steps, NULL, open_in_steps, undo_steps },
 	{ "close", prepare_channel, open_undisturbed, close_it, nothing_to_undo, true },
 	{ "gpadl", prepare_channel, NULL, share_buffer, undo_share },
 	{ "move", prepare_move, NULL, move_it, undo_move },
@@ -446,7 +459,7 @@ static void stores_without_memory(struct kunit *test)
 	new_id = container_of(vmbus_drv_groups[0]->attrs[0], struct driver_attribute, attr);
 	KUNIT_ASSERT_STREQ(test, new_id->attr.name, "new_id");
 	fault_arm(1);
-	err = new_id->store(&scene->vsc->drv.driver, UNKNOWN, strlen(UNKNOWN));
+	err = new_id->store(&scene->vsc->drv.driver, unknown(), UUID_STRING_LEN);
 	KUNIT_EXPECT_TRUE(test, fault_disarm());
 	KUNIT_EXPECT_EQ(test, err, -ENOMEM);
 	KUNIT_EXPECT_EQ(test, atomic_read(&scene->vsc->bound), 0);

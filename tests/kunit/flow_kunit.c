@@ -316,7 +316,7 @@ static void monitored(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	sim_start_ok(test, SIM_V(5, 3));
-	page = vmbus_connection.monitor_pages[1];
+	page = sim_seen(vmbus_connection.monitor_pages[1]);
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		memset(guest, 0, sizeof(*guest));
 		host = sim_new(test, 0, NULL, NULL);

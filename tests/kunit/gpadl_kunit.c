@@ -86,6 +86,11 @@ static u32 wrong_pages(u32 handle, void *buffer, u32 count)
 {
 	u32 i, wrong = 0;
 
+	/* Its VSC would have to find it above the boundary. */
+	for (i = 0; sim_has_alias() && i < count; i++)
+		wrong += sim_gpadl_pfn(handle, i) != virt_to_hvpfn(buffer + i * SIM_PAGE);
+	if (sim_has_alias())
+		return wrong;
 	for (i = 0; i < count; i++)
 		*(u32 *)(buffer + i * SIM_PAGE) = ~i;
 	for (i = 0; i < count; i++) {
@@ -306,6 +311,7 @@ static void buffer_that_cannot_be_hidden(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gpadls[1].gpadl_handle, 0);
 	KUNIT_EXPECT_TRUE(test, gpadls[1].decrypted);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
+	sim_take_back(buffer, 2 * SMALL / PAGE_SIZE);
 	vfree(buffer);
 }
 

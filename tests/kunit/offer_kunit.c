@@ -244,6 +244,7 @@ static void unknown_types_are_devices(struct kunit *test)
 	struct vmbus_channel *ch;
 	struct vsc *vsc;
 
+	sim_needs_ordinary(test, "an isolation VM takes no unknown types");
 	sim_start_ok(test, SIM_V(5, 3));
 	ch = sim_guest_channel(test, chan);
 	KUNIT_ASSERT_NOT_NULL(test, ch->device_obj);

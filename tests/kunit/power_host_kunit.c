@@ -749,9 +749,15 @@ static struct kunit_case power_host_cases[] = {
 	{}
 };
 
+static int power_host_init(struct kunit *test)
+{
+	sim_needs_ordinary(test, "an isolation VM does not hibernate");
+	return vsc_init(test);
+}
+
 struct kunit_suite power_host_suite = {
 	.name = "hv_vmbus_power_host",
-	.init = vsc_init,
+	.init = power_host_init,
 	.exit = vsc_exit,
 	.test_cases = power_host_cases,
 };

@@ -715,9 +715,15 @@ static struct kunit_case power_cases[] = {
 	{}
 };
 
+static int power_init(struct kunit *test)
+{
+	sim_needs_ordinary(test, "an isolation VM does not hibernate");
+	return vsc_init(test);
+}
+
 struct kunit_suite power_suite = {
 	.name = "hv_vmbus_power",
-	.init = vsc_init,
+	.init = power_init,
 	.exit = vsc_exit,
 	.test_cases = power_cases,
 };

@@ -69,6 +69,7 @@ static typeof(((struct hv_driver *)0)->remove(NULL)) guest_remove(struct hv_devi
 
 static const struct hv_vmbus_device_id guest_ids[] = {
 	{ HV_KBD_GUID, },
+	{ HV_HEART_BEAT_GUID, },	/* sim_type_plain in an isolation VM */
 	{ },
 };
 

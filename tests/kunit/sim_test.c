@@ -9,6 +9,7 @@
 #include <linux/random.h>
 #include <linux/string.h>
 #include <linux/stringhash.h>
+#include <linux/sysfs.h>
 
 #include "../../include/vmbus_private.h"
 #include "sim_internal.h"
@@ -18,6 +19,59 @@
 static ulong seed;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random; 0 takes one and prints it");
+
+static const char * const kinds[] = {
+	[SIM_ORDINARY] = "ordinary",
+	[SIM_VTOM] = "vtom",
+	[SIM_PARAVISOR] = "paravisor",
+	[SIM_ENLIGHTENED] = "enlightened",
+};
+
+static enum sim_kind kind;
+
+static int set_kind(const char *name, const struct kernel_param *param)
+{
+	int found = sysfs_match_string(kinds, name);
+
+	if (found < 0)
+		return found;
+	kind = found;
+	return 0;
+}
+
+static int get_kind(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", kinds[kind]);
+}
+
+static const struct kernel_param_ops kind_ops = { .set = set_kind, .get = get_kind };
+module_param_cb(kind, &kind_ops, NULL, 0444);
+MODULE_PARM_DESC(kind, "Kind of VM that the suites run as: ordinary, vtom, paravisor, enlightened");
+
+/* The reason has a line of its own, since 6.1 says none for the cases of a parameter. */
+static void skip(struct kunit *test, const char *why)
+{
+	kunit_info(test, "skipped: %s", why);
+	kunit_skip(test, "%s", why);
+}
+
+void sim_needs_version(struct kunit *test, u32 version)
+{
+	if (sim_isolated() && version < SIM_V(5, 2))
+		skip(test, "an isolation VM takes no version below 5.2");
+}
+
+void sim_needs_ordinary(struct kunit *test, const char *why)
+{
+	if (kind != SIM_ORDINARY)
+		skip(test, why);
+}
+
+void sim_needs_linear_rings(struct kunit *test)
+{
+	if (kind == SIM_VTOM)
+		skip(test, "a program cannot map what is above the boundary");
+}
 
 const void *sim_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
 {
@@ -87,6 +141,7 @@ int sim_init(struct kunit *test)
 	err = sim_begin(next_seed + full_name_hash(NULL, test->name, strlen(test->name)));
 	if (err)
 		return err;
+	sim_set_kind(kind);
 	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	vmbus_deadlines.version = SIM_ANSWERED_MS;
 	vmbus_deadlines.offers = SIM_ANSWERED_MS;
@@ -98,6 +153,7 @@ int sim_init(struct kunit *test)
 
 int sim_start_max(struct kunit *test, u32 version, u32 max)
 {
+	sim_needs_version(test, min(version, max));
 	return sim_connect(version, max);
 }
 

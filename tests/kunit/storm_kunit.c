@@ -269,6 +269,7 @@ static typeof(((struct hv_driver *)NULL)->remove(NULL)) remove_now(struct hv_dev
 static const struct hv_vmbus_device_id storm_ids[] = {
 	{ HV_SCSI_GUID },
 	{ HV_KBD_GUID },
+	{ HV_HEART_BEAT_GUID },	/* sim_type_plain in an isolation VM */
 	{ },
 };
 

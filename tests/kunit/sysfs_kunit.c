@@ -77,8 +77,9 @@ static void attributes_tell_the_offer(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, text, "17");
 	KUNIT_EXPECT_GT(test, device_read(ch, "state", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "2");
+	snprintf(expected, sizeof(expected), "{%pUl}", &chan->type);
 	KUNIT_EXPECT_GT(test, device_read(ch, "class_id", text, sizeof(text)), 0);
-	KUNIT_EXPECT_STREQ(test, text, "{f912ad6d-2b17-48ea-bd65-f927a61c7684}");
+	KUNIT_EXPECT_STREQ(test, text, expected);
 	KUNIT_EXPECT_GT(test, device_read(ch, "device_id", text, sizeof(text)), 0);
 	snprintf(expected, sizeof(expected), "{%pUl}", &chan->instance);
 	KUNIT_EXPECT_STREQ(test, text, expected);
@@ -117,6 +118,7 @@ static void monitor_files_if_monitored(struct kunit *test)
 {
 	struct sim_chan *plain = sim_add(test, NULL, NULL), *chan = sim_new(test, 0, NULL, NULL);
 	struct vmbus_channel *ch, *other;
+	struct hv_monitor_page *page;
 	char text[32];
 	unsigned int i;
 
@@ -139,8 +141,10 @@ static void monitor_files_if_monitored(struct kunit *test)
 	KUNIT_EXPECT_GT(test, device_read(ch, "monitor_id", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "70");
 	/* Group 2, bit 6. */
-	vmbus_connection.monitor_pages[1]->latency[2][6] = 1234;
-	vmbus_connection.monitor_pages[0]->trigger_group[2].pending = 0x40;
+	page = sim_seen(vmbus_connection.monitor_pages[1]);
+	page->latency[2][6] = 1234;
+	page = sim_seen(vmbus_connection.monitor_pages[0]);
+	page->trigger_group[2].pending = 0x40;
 	KUNIT_EXPECT_GT(test, channel_read(ch, "latency", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "1234");
 	KUNIT_EXPECT_GT(test, device_read(ch, "server_monitor_pending", text, sizeof(text)), 0);

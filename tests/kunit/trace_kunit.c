@@ -101,8 +101,8 @@ static void connection(struct kunit *test)
 
 	EXPECT_TRACED(1, "vmbus_negotiate_version: sending vmbus_version_requested %d, target_vcpu 0x%x, pages %llx:%llx:%llx, ret 0",
 		      SIM_V(6, 0), vmbus_host->vp_index(0), (u64)SIM_SINT,
-		      (u64)virt_to_phys(vmbus_connection.monitor_pages[0]),
-		      (u64)virt_to_phys(vmbus_connection.monitor_pages[1]));
+		      virt_to_phys(vmbus_connection.monitor_pages[0]) | sim_boundary(),
+		      virt_to_phys(vmbus_connection.monitor_pages[1]) | sim_boundary());
 	EXPECT_TRACED(1, "vmbus_on_msg_dpc: msgtype=%d", SIM_VERSION_RESPONSE);
 	EXPECT_TRACED(1, "vmbus_onversion_response: version_supported 1");
 	EXPECT_TRACED(1, "vmbus_request_offers: sending ret 0");

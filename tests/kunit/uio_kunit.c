@@ -177,6 +177,7 @@ static struct sim_chan *uio_start(struct kunit *test, const struct sim_vsp *vsp)
 {
 	struct sim_chan *host = sim_add(test, NULL, vsp);
 
+	sim_needs_linear_rings(test);
 	sim_start_ok(test, SIM_V(5, 3));
 	uio.registered = !vmbus_driver_register(&uio.drv);
 	KUNIT_ASSERT_TRUE(test, uio.registered);
@@ -718,6 +719,7 @@ static struct mm_struct *borrow_mm(struct kunit *test)
 	struct task_struct *init;
 	struct mm_struct *mm;
 
+	sim_needs_linear_rings(test);
 	rcu_read_lock();
 	init = pid_task(find_pid_ns(1, &init_pid_ns), PIDTYPE_PID);
 	mm = get_task_mm(init);
@@ -837,6 +839,8 @@ static void scattered_ring_is_mapped_by_the_bus(struct kunit *test)
 
 static int uio_init(struct kunit *test)
 {
+	int err;
+
 	uio = (struct uio){
 		.drv = {
 			.name = "uio",
@@ -844,9 +848,11 @@ static int uio_init(struct kunit *test)
 			.probe = uio_probe,
 			.remove = uio_remove,
 		},
-		.id[0].guid = sim_type_plain,
 	};
-	return sim_init(test);
+	/* The type depends on the kind of VM. */
+	err = sim_init(test);
+	uio.id[0].guid = sim_type_plain;
+	return err;
 }
 
 static void uio_exit(struct kunit *test)

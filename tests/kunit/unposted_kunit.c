@@ -93,6 +93,8 @@ static struct caller *start(struct kunit *test)
 	struct caller *caller = kunit_kzalloc(test, sizeof(*caller), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, caller);
+	if (about->call == call_connect || about->prepare == call_connect)
+		sim_needs_linear_rings(test);
 	caller->guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 	caller->buffer = vzalloc(BUFFER_PAGES * PAGE_SIZE);
 	KUNIT_ASSERT_NOT_NULL(test, caller->buffer);
@@ -130,6 +132,7 @@ static void finish(struct kunit *test, struct caller *caller)
 
 	sim_stop(test);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), about->of_vsc);
+	sim_take_back(caller->buffer, BUFFER_PAGES);
 	vfree(caller->buffer);
 }
 
@@ -180,6 +183,7 @@ static void host_with_buffers_in_the_end(struct kunit *test)
 	vmbus_close(caller->guest->ch);
 	vmbus_free_ring(caller->guest->ch);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	sim_take_back(caller->buffer, BUFFER_PAGES);
 	vfree(caller->buffer);
 }
 

@@ -230,6 +230,7 @@ static void gives_up_in_time(struct kunit *test)
 	expect_usable(test, dead);
 	expect_stop(test, SLACK_MS);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), about->of_vsc);
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 
@@ -255,6 +256,7 @@ static void rescind_frees_what_was_kept(struct kunit *test)
 	dead->guest->ch = sim_guest_channel(test, dead->guest->host);
 	expect_usable(test, dead);
 	expect_stop(test, SLACK_MS);
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 
@@ -362,6 +364,7 @@ static void others_go_on(struct kunit *test)
 	sim_release_held();
 	sim_drain(test);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(other));
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 
@@ -425,6 +428,7 @@ static void move_in_doubt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, add_cpu(1), 0);
 	KUNIT_EXPECT_EQ(test, call_retarget(dead), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(dead->guest));
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 
@@ -436,6 +440,7 @@ static void callers_ring_is_taken_away(struct kunit *test)
 	struct vmbus_channel *ch;
 	struct page *old;
 
+	sim_needs_linear_rings(test);
 	start(test);
 	ch = sim_guest_channel(test, guest->host);
 	guest->ch = ch;
@@ -543,6 +548,7 @@ static void no_unload_response(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, said), 1);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, "leaking 3 pages"), 1);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + RING_PAGES);
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 
@@ -564,6 +570,7 @@ static void stops_while_a_call_hangs(struct kunit *test)
 	expect_stop(test, 4 * deadline_of(about) + SLACK_MS);
 	KUNIT_EXPECT_NE(test, guest_call_end(call), -EINVAL);
 	vmbus_chan_put(to_vmbus_chan(dead->guest->ch));
+	sim_take_back(dead->buffer, BUFFER_PAGES);
 	vfree(dead->buffer);
 }
 

@@ -29,12 +29,25 @@ const struct sim_version sim_versions[] = {
 
 const unsigned int sim_nr_versions = ARRAY_SIZE(sim_versions);
 
-const guid_t sim_type_plain = GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27,
-					0xa6, 0x1c, 0x76, 0x84);
+#define KEYBOARD	GUID_INIT(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, \
+				  0xa6, 0x1c, 0x76, 0x84)
+#define NOBODY		GUID_INIT(0x12345678, 0x1234, 0x5678, 0x12, 0x34, 0x56, 0x78, \
+				  0x9a, 0xbc, 0xde, 0xf0)
+#define HEARTBEAT	GUID_INIT(0x57164f39, 0x9115, 0x4e78, 0xab, 0x55, 0x38, 0x2f, \
+				  0x3b, 0xd5, 0x42, 0x2d)
+#define SHUTDOWN	GUID_INIT(0x0e0b6031, 0x5213, 0x4934, 0x81, 0x8b, 0x38, 0xd9, \
+				  0x0c, 0xed, 0x39, 0xdb)
+
+guid_t sim_type_plain = KEYBOARD;
+guid_t sim_type_unknown = NOBODY;
 const guid_t sim_type_perf = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
 				       0xff, 0xb1, 0xdc, 0x7f);
-const guid_t sim_type_unknown = GUID_INIT(0x12345678, 0x1234, 0x5678, 0x12, 0x34, 0x56, 0x78,
-					  0x9a, 0xbc, 0xde, 0xf0);
+
+void sim_choose_types(bool isolated)
+{
+	sim_type_plain = isolated ? HEARTBEAT : KEYBOARD;
+	sim_type_unknown = isolated ? SHUTDOWN : NOBODY;
+}
 
 void sim_lock(void)
 {
@@ -51,6 +64,8 @@ void sim_violation(const char *format, ...)
 	struct va_format vaf = { .fmt = format };
 	va_list args;
 
+	if (host.violations < ARRAY_SIZE(host.formats))
+		host.formats[host.violations] = format;
 	WRITE_ONCE(host.violations, host.violations + 1);
 	va_start(args, format);
 	vaf.va = &args;
@@ -62,6 +77,16 @@ void sim_violation(const char *format, ...)
 unsigned int sim_violations(void)
 {
 	return READ_ONCE(host.violations);
+}
+
+bool sim_found(const char *text)
+{
+	unsigned int i;
+
+	for (i = 0; i < min_t(unsigned int, sim_violations(), ARRAY_SIZE(host.formats)); i++)
+		if (strstr(host.formats[i], text))
+			return true;
+	return false;
 }
 
 /* ---- rules ---- */
@@ -335,6 +360,7 @@ int sim_begin(u64 seed)
 	if (!host.log)
 		return -ENOMEM;
 	sim_machine_init(seed);
+	sim_visible_init();
 	return 0;
 }
 
@@ -388,6 +414,7 @@ void sim_forget_guest(void)
 		chan->released = false;
 	}
 	sim_free_gpadls_of(0);
+	sim_leave_connection();
 	host.version = 0;
 	host.wants_offers = false;
 	sim_unlock();
@@ -413,6 +440,8 @@ void sim_end(void)
 		kfree(host.chans[relid]);
 	}
 	sim_free_gpadls_of(0);
+	sim_leave_connection();
+	sim_visible_exit();
 	free_list(&host.delayed);
 	free_list(&host.held);
 	vfree(host.log);

@@ -24,8 +24,17 @@ struct sim_gpadl *sim_find_gpadl(u32 handle)
 	return NULL;
 }
 
+/* Its pages are the guest's alone again. */
+void sim_leave_gpadl(struct sim_gpadl *gpadl)
+{
+	if (!gpadl->left)
+		sim_leave_pages(gpadl->pfns, gpadl->known);
+	gpadl->left = true;
+}
+
 void sim_free_gpadl(struct sim_gpadl *gpadl)
 {
+	sim_leave_gpadl(gpadl);
 	list_del(&gpadl->node);
 	kvfree(gpadl->pfns);
 	kfree(gpadl);
@@ -52,7 +61,7 @@ void *sim_map_pages(const u64 *pfns, u32 nr_pages)
 
 	for (i = 0; i < nr_pages && sim_page_valid(pfns[i]); i++) {
 		if (!i || pfns[i] % SIM_PAGES_IN_PAGE == 0)
-			pages[n++] = sim_page(pfns[i]);
+			pages[n++] = sim_view(pfns[i]);
 		else if (pfns[i] != pfns[i - 1] + 1)
 			break;
 		if (i && pfns[i] % SIM_PAGES_IN_PAGE == 0 && (pfns[i - 1] + 1) % SIM_PAGES_IN_PAGE)
@@ -270,13 +279,19 @@ void sim_close_chan(struct sim_chan *chan)
 	sim_ring_unmap(&chan->out);
 }
 
-/* A GPADL whose description is incomplete fails; what is complete stays. */
+/*
+ * A GPADL whose description is incomplete fails; what is complete stays, but is
+ * not used any more.
+ */
 static void fail_incomplete(u32 relid)
 {
 	struct sim_gpadl *gpadl, *next;
 
 	list_for_each_entry_safe(gpadl, next, &host.gpadls, node) {
-		if (gpadl->relid != relid || gpadl->known == gpadl->nr_pages)
+		if (gpadl->relid != relid)
+			continue;
+		sim_leave_gpadl(gpadl);
+		if (gpadl->known == gpadl->nr_pages)
 			continue;
 		sim_send_result(SIM_GPADL_CREATED, relid, gpadl->handle, STATUS_FAILED);
 		gpadl->ignored = true;
@@ -288,8 +303,8 @@ void sim_rescind_alone_locked(struct sim_chan *chan)
 	lockdep_assert_held(&sim_model);
 	if (!chan->offered || chan->rescinded || chan->released)
 		return;
-	fail_incomplete(chan->relid);
 	sim_close_chan(chan);
+	fail_incomplete(chan->relid);
 	chan->rescinded = true;
 	chan->rescinds++;
 	sim_send_relid(SIM_RESCIND, chan->relid);

@@ -3,6 +3,7 @@
  * The simulated VMBus host: what it answers to the guest, and what it finds
  * wrong with it.
  */
+#include <linux/err.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -76,8 +77,10 @@ static void send_late(const struct sim_message *msg)
 	switch (about->header.type) {
 	case SIM_UNLOAD_RESPONSE:
 		/* What there is after another contact is that one's. */
-		if (!host.version)
+		if (!host.version) {
 			sim_free_gpadls_of(0);
+			sim_leave_connection();
+		}
 		break;
 	case SIM_GPADL_TORNDOWN:
 		let_go(about->relid);	/* the handle stands there */
@@ -179,14 +182,16 @@ void sim_write_late(void)
 	unsigned int i;
 
 	for (i = 0; sim_lingers() && i < ARRAY_SIZE(host.lingers_at); i++) {
-		if (!host.lingers_at[i])
+		void *at = host.lingers_at[i] ? sim_try_view_address(host.lingers_at[i]) : NULL;
+
+		if (!at)
 			continue;
-		if (!page_count(virt_to_page(host.lingers_at[i]))) {
+		if (IS_ERR(at) || !page_count(sim_page(host.lingers_at[i] / SIM_PAGE))) {
 			sim_violation("page %u of the connection was freed while the host used it",
 				      i);
 			return;
 		}
-		clear_bit(8 * sizeof(u64) + i, host.lingers_at[i]);
+		clear_bit(8 * sizeof(u64) + i, at);
 	}
 }
 
@@ -194,29 +199,49 @@ static void begin_to_linger(void)
 {
 	if (!host.linger_ms)
 		return;
-	host.lingers_at[0] = host.monitor;
-	host.lingers_at[1] = host.monitor_out;
-	host.lingers_at[2] = host.send_flags;
+	host.lingers_at[0] = host.conn_pfns[0] * SIM_PAGE;
+	host.lingers_at[1] = host.conn_pfns[1] * SIM_PAGE;
+	host.lingers_at[2] = host.send_flags ? host.conn_pfns[2] * SIM_PAGE + SIM_PAGE / 2 : 0;
 	host.linger_end = jiffies + msecs_to_jiffies(host.linger_ms);
 	/* Pairs with the acquire in sim_lingers(): the rest is there. */
 	smp_store_release(&host.lingers, true);
 }
 
+/* The host has let go of the pages of the connection, or never had any. */
+void sim_leave_connection(void)
+{
+	sim_leave_pages(host.conn_pfns, host.conn_pfns[2] ? 3 : 2);
+	memset(host.conn_pfns, 0, sizeof(host.conn_pfns));
+}
+
 static void keep_pages(const struct sim_msg_contact *msg)
 {
-	host.monitor = phys_to_virt(msg->monitor_page[1]);
-	host.monitor_out = phys_to_virt(msg->monitor_page[0]);
+	u64 monitor = msg->monitor_page[1] & ~sim_boundary();
+	u64 monitor_out = msg->monitor_page[0] & ~sim_boundary();
+
+	sim_leave_connection();
+	host.conn_pfns[0] = monitor / SIM_PAGE;
+	host.conn_pfns[1] = monitor_out / SIM_PAGE;
+	host.monitor = sim_view_address(monitor);
+	host.monitor_out = sim_view_address(monitor_out);
 	host.send_flags = NULL;
-	if (msg->version < SIM_V(5, 0))
-		host.send_flags = phys_to_virt(msg->target) + SIM_PAGE / 2;
+	if (msg->version < SIM_V(5, 0)) {
+		host.conn_pfns[2] = msg->target / SIM_PAGE;
+		host.send_flags = sim_view_address(msg->target) + SIM_PAGE / 2;
+	}
+	sim_use_pages(host.conn_pfns, host.conn_pfns[2] ? 3 : 2);
+	sim_check_zeroed(host.conn_pfns, host.conn_pfns[2] ? 3 : 2);
 }
 
 void sim_look_at_pages(void)
 {
 	struct sim_chan *chan;
-	u32 relid;
+	u32 relid, i;
 
 	lockdep_assert_held(&sim_model);
+	for (i = 0; host.version && i < ARRAY_SIZE(host.conn_pfns); i++)
+		if (host.conn_pfns[i])
+			sim_reach(host.conn_pfns[i]);
 	for (relid = 1; host.version && relid < SIM_RELIDS; relid++) {
 		chan = host.chans[relid];
 		if (!chan)
@@ -273,6 +298,9 @@ static void check_contact(const struct sim_post *post, const struct sim_msg_cont
 	    offset_in_page(msg->monitor_page[0] | msg->monitor_page[1]))
 		sim_violation("monitor pages 0x%llx, 0x%llx", msg->monitor_page[0],
 			      msg->monitor_page[1]);
+	if (sim_boundary() & ~(msg->monitor_page[0] & msg->monitor_page[1]))
+		sim_violation("monitor pages 0x%llx, 0x%llx without the boundary",
+			      msg->monitor_page[0], msg->monitor_page[1]);
 }
 
 static void offer_all(void)
@@ -385,6 +413,9 @@ static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 	u32 now = min(gpadl->nr_pages - gpadl->known, most), i;
 	const struct sim_chan *chan = sim_chan_locked(gpadl->relid);
 
+	/* What is not there to be seen is found below. */
+	if (!chan->rescinded)
+		sim_use_pages(pfns, now);
 	for (i = 0; i < now; i++) {
 		/*
 		 * After the rescind this is never used: the guest may have seen
@@ -444,6 +475,7 @@ static void handle_gpadl(const struct sim_post *post)
 	gpadl->ignored = is(rule, SIM_IGNORE);
 	if (rule)
 		gpadl->rule = *rule;
+	gpadl->left = chan->rescinded;
 	list_add_tail(&gpadl->node, &host.gpadls);
 	add_pfns(gpadl, msg->pfn, HEADER_PFNS);
 	gpadl_complete(gpadl);
@@ -510,7 +542,7 @@ static void handle_teardown(const struct sim_post *post)
 	if (is(rule, SIM_IGNORE))
 		return;
 	/* With the answer held back the host still has it. */
-	if (!is(rule, SIM_DROP) && !is(rule, SIM_HOLD))
+	if (!is(rule, SIM_DROP) && !is(rule, SIM_HOLD) && !(rule && rule->delay_ms))
 		sim_free_gpadl(gpadl);
 	answer(rule, &reply, sizeof(reply), &reply.gpadl);
 }
@@ -527,6 +559,7 @@ static bool open_chan(struct sim_chan *chan, const struct sim_msg_open *msg)
 			      chan->relid, msg->gpadl, msg->target_vp, msg->downstream_page);
 		return false;
 	}
+	sim_check_zeroed(gpadl->pfns, gpadl->nr_pages);
 	if (sim_ring_map(&chan->in, gpadl->pfns, msg->downstream_page))
 		return false;
 	if (sim_ring_map(&chan->out, gpadl->pfns + msg->downstream_page,
@@ -672,11 +705,13 @@ static void handle_unload(const struct sim_post *post)
 		sim_violation("UNLOAD of %u bytes at version 0x%x", post->len, host.version);
 	if (is(rule, SIM_IGNORE))
 		return;
-	if (!is(rule, SIM_DROP) && !is(rule, SIM_HOLD))
+	begin_to_linger();
+	if (!is(rule, SIM_DROP) && !is(rule, SIM_HOLD)) {
 		sim_free_gpadls_of(0);
+		sim_leave_connection();
+	}
 	host.unloaded_version = host.version;
 	host.unloaded = true;
-	begin_to_linger();
 	forget_guest();
 	answer(rule, &reply, sizeof(reply), &reply.reserved);
 }

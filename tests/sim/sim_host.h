@@ -35,6 +35,7 @@ struct sim_chan;
 struct sim_ring {
 	struct sim_ring_header *header;	/* shared with the guest */
 	u8 *data;
+	u64 *pfns;		/* of both, the header's first */
 	u32 size;		/* of data, bytes */
 	u32 pos;		/* the host's own index */
 };
@@ -152,10 +153,28 @@ struct sim_rule {
 	void *arg;
 };
 
-/* Device types: interrupts stay on CPU 0; spread over the CPUs; unknown to the driver. */
-extern const guid_t sim_type_plain;	/* keyboard */
+/*
+ * Device types: interrupts stay on CPU 0; spread over the CPUs; unknown to the driver.
+ * In isolation VMs the first and the last would be refused, so they are others there.
+ */
+extern guid_t sim_type_plain;		/* keyboard; heartbeat */
 extern const guid_t sim_type_perf;	/* SCSI */
-extern const guid_t sim_type_unknown;
+extern guid_t sim_type_unknown;		/* none; shutdown, which no test has a driver for */
+
+/**
+ * enum sim_kind - what the guest has to hide from the host
+ * @SIM_ORDINARY: nothing, unless a test asks for it: sim_use_visibility()
+ * @SIM_VTOM: all that is not shared, which it finds above the boundary alone; as 6.1
+ *	has it
+ * @SIM_PARAVISOR: the same, and it finds what is shared where it was; as 6.12
+ * @SIM_ENLIGHTENED: likewise, and there is no boundary
+ */
+enum sim_kind {
+	SIM_ORDINARY,
+	SIM_VTOM,
+	SIM_PARAVISOR,
+	SIM_ENLIGHTENED,
+};
 
 /* All versions that the driver speaks, worst first, for KUNIT_ARRAY_PARAM. */
 struct sim_version {
@@ -176,6 +195,14 @@ const void *sim_old_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char 
  * or -ENOMEM.
  */
 int sim_begin(u64 seed);
+/* Before sim_connect(); ordinary at first. */
+void sim_set_kind(enum sim_kind kind);
+bool sim_isolated(void);
+bool sim_has_alias(void);	/* what is visible is found above the boundary alone */
+/* Bits that addresses of visible pages have, where the protocol wants them; 0: none. */
+u64 sim_boundary(void);
+/* What the host sees of a visible page of the direct map. */
+void *sim_seen(void *page);
 /* After sim_disconnect(): what sim_begin() made is gone, its counts can be read. */
 void sim_end(void);
 /* vmbus_start() with a host that speaks up to @version, a guest up to @max; the errno. */
@@ -192,6 +219,12 @@ bool sim_disconnect(void);
  */
 int sim_init(struct kunit *test);
 void sim_exit(struct kunit *test);
+
+/* The case has nothing to say of an isolation VM: it is skipped there, for the reason given. */
+void sim_needs_version(struct kunit *test, u32 version);
+void sim_needs_ordinary(struct kunit *test, const char *why);
+/* Rings of one block, for a program to map: not where the guest has them above a boundary. */
+void sim_needs_linear_rings(struct kunit *test);
 
 /* vmbus_start() with the host speaking up to @version; the errno. */
 int sim_start(struct kunit *test, u32 version);
@@ -216,6 +249,8 @@ u32 sim_random(u32 below);		/* from the seed, any context */
 /* The guest broke the protocol: counted, and a line in the log. Any context. */
 void sim_violation(const char *format, ...) __printf(1, 2);
 unsigned int sim_violations(void);
+/* One of the first of them says @text. */
+bool sim_found(const char *text);
 
 /* ---- channels ---- */
 
@@ -323,7 +358,13 @@ void sim_fail_synic_up(unsigned int cpu, int err);
 void sim_fail_attach(int err);
 void sim_use_visibility(bool use);	/* the host has set_visible(); before sim_start() */
 void sim_fail_visible(unsigned int after, bool visible);	/* the nth call */
+unsigned int sim_failed_visible(void);	/* its pages; 0: it has not come */
+void sim_end_visibility(void);	/* from now on each call is refused, as once a kexec has begun */
 unsigned long sim_visible_pages(void);
+/* A buffer that the driver left visible is private now, for the test to free it. */
+void sim_take_back(void *buffer, u32 nr_pages);
+/* At all that is visible, as the host does anyway when a page is taken back, and in the end. */
+void sim_look_at_visible(void);
 
 /* ---- messages and events ---- */
 

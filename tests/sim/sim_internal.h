@@ -2,7 +2,8 @@
 /*
  * What the files of the simulated host share. sim_machine.c is the hypervisor:
  * processors, slots, posts. sim_host.c is the VMBus host. sim_ring.c is its side
- * of the rings and the devices. sim.c has the state of all.
+ * of the rings and the devices. sim_visible.c is what it can see of the guest's
+ * memory. sim.c has the state of all.
  */
 #ifndef _SIM_INTERNAL_H
 #define _SIM_INTERNAL_H
@@ -44,6 +45,7 @@ struct sim_gpadl {
 	bool ignored;		/* by a rule */
 	bool torn;		/* TORNDOWN is on its way or withheld */
 	bool mapped;		/* a VSP uses it */
+	bool left;		/* the host uses none of its pages any more */
 	struct sim_rule rule;
 	u64 *pfns;		/* of the host's pages */
 };
@@ -77,9 +79,10 @@ struct sim_state {
 	u32 linger_ms;
 	bool lingers;
 	unsigned long linger_end;	/* jiffies */
-	void *lingers_at[3];	/* pages that were the connection's */
+	u64 lingers_at[3];	/* addresses in pages that were the connection's */
 	bool contacted, wants_offers, unloaded;
 	bool watches;		/* a channel has a monitor id */
+	u64 conn_pfns[3];	/* of the connection's pages, used until UNLOAD_RESPONSE leaves */
 	unsigned long *send_flags;	/* second half of the interrupt page; before 5.0 */
 	struct sim_monitor_page *monitor;	/* guest to host */
 	struct sim_monitor_page *monitor_out;	/* host to guest */
@@ -90,6 +93,7 @@ struct sim_state {
 	bool running;
 	bool allow_violations, allow_no_unload;
 	unsigned int violations;
+	const char *formats[8];		/* of the first of them */
 	struct sim_rule rules[SIM_MAX_RULES];
 	unsigned int nr_rules;
 	struct list_head gpadls;
@@ -102,6 +106,7 @@ struct sim_state {
 };
 
 struct vmbus_host_ops;
+struct vmbus_isolation;
 
 /* sim_machine.c */
 const struct vmbus_host_ops *sim_ops(void);
@@ -115,21 +120,45 @@ void sim_transmit(unsigned int cpu, struct sim_message *msg);
 void sim_transmit_vmbus(const void *payload, u32 len);
 bool sim_vp_up(u32 vp, unsigned int *cpu);
 void sim_count_sent(u32 type);
-bool sim_is_visible(u64 pfn);
 
 /* sim.c */
 extern struct sim_state host;
 extern struct mutex sim_model;	/* struct sim_state, channels, rings */
+void sim_choose_types(bool isolated);
+
+/* sim_visible.c: pages are the host's; without visibility it sees all */
+void sim_visible_init(void);
+/* Looks at what is visible still. */
+void sim_visible_exit(void);
+bool sim_uses_visibility(void);
+int sim_set_visible(void *addr, int nr_pages, bool visible);
+void sim_check_post(const void *payload, u32 len);
+bool sim_is_visible(u64 pfn);
+/* The host is about to read or write there: the page has to be visible, and the guest's. */
+void sim_reach(u64 pfn);
+/* The guest says that they are ready for the host: it has to have cleared the noise. */
+void sim_check_zeroed(const u64 *pfns, u32 nr_pages);
+/* What the host finds there, and the same for a physical address. */
+struct page *sim_view(u64 pfn);
+void *sim_view_address(u64 address);
+/* In any context, a probe's too: NULL if that is not known now, an error if it is private. */
+void *sim_try_view_address(u64 address);
+/* From being told of them until it has let go. */
+void sim_use_pages(const u64 *pfns, u32 nr_pages);
+void sim_leave_pages(const u64 *pfns, u32 nr_pages);
+const struct vmbus_isolation *sim_isolation(void);
 
 /* sim_chan.c */
 void sim_close_chan(struct sim_chan *chan);
 struct sim_gpadl *sim_find_gpadl(u32 handle);
+void sim_leave_gpadl(struct sim_gpadl *gpadl);
 void sim_free_gpadl(struct sim_gpadl *gpadl);
 void sim_free_gpadls_of(u32 relid);
 void *sim_map_pages(const u64 *pfns, u32 nr_pages);
 void sim_unmap_pages(void *at);
 
 /* sim_host.c */
+void sim_leave_connection(void);
 bool sim_looks_at_pages(void);
 void sim_look_at_pages(void);
 void sim_handle_post(const struct sim_post *post);

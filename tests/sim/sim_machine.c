@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The hypervisor below the simulated host: message slots and event flags of
- * each processor, interrupts, posts and signals of the guest, visible pages.
+ * each processor, interrupts, posts and signals of the guest.
  *
  * machine.lock protects all of it; it nests in everything and nothing nests in
  * it. As a hypervisor's it never sleeps, not on PREEMPT_RT either, so what is
@@ -28,9 +28,6 @@
 
 /* Numbers of VPs are not those of CPUs, so that nobody confuses them. */
 #define FIRST_VP	0x10
-
-/* The test machine has less than 16 GiB. */
-#define MAX_PFN	(1UL << (34 - PAGE_SHIFT))
 
 /* The event of all channels that have none of their own. */
 #define EVENT_CONNECTION	2
@@ -85,12 +82,6 @@ static struct {
 	u32 refused_relid;
 	atomic_t refuse, refused;	/* signals */
 	unsigned int sent[SIM_NR_TYPES];
-	unsigned long *visible;
-	unsigned long nr_visible;
-	struct {
-		unsigned int after;
-		bool visible;
-	} fail_visible;
 } machine;
 
 static DEFINE_PER_CPU(struct vp, vps);
@@ -391,6 +382,7 @@ static int post_message(u32 connection_id, const void *payload, size_t len)
 		sim_violation("post of %zu bytes", len);
 		return -EIO;
 	}
+	sim_check_post(payload, len);
 	if (machine.deaf)
 		return 0;
 	raw_spin_lock_irqsave(&machine.lock, flags);
@@ -499,28 +491,6 @@ static u32 vp_index(unsigned int cpu)
 	return FIRST_VP + cpu;
 }
 
-static int set_visible(void *addr, int nr_pages, bool visible)
-{
-	unsigned long flags, pfn;
-	int err = 0;
-
-	might_sleep();
-	raw_spin_lock_irqsave(&machine.lock, flags);
-	if (machine.fail_visible.after && machine.fail_visible.visible == visible &&
-	    !--machine.fail_visible.after)
-		err = -EIO;
-	for (; !err && nr_pages; nr_pages--, addr += PAGE_SIZE) {
-		pfn = is_vmalloc_addr(addr) ? vmalloc_to_pfn(addr) : PHYS_PFN(virt_to_phys(addr));
-		if (visible == test_bit(pfn, machine.visible))
-			sim_violation("page 0x%lx made %s twice", pfn,
-				      visible ? "visible" : "private");
-		assign_bit(pfn, machine.visible, visible);
-		machine.nr_visible += visible ? 1 : -1;
-	}
-	raw_spin_unlock_irqrestore(&machine.lock, flags);
-	return err;
-}
-
 const struct vmbus_host_ops *sim_ops(void)
 {
 	static struct vmbus_host_ops ops = {
@@ -538,7 +508,8 @@ const struct vmbus_host_ops *sim_ops(void)
 		.vp_index = vp_index,
 	};
 
-	ops.set_visible = machine.visible ? set_visible : NULL;
+	ops.set_visible = sim_uses_visibility() ? sim_set_visible : NULL;
+	ops.isolation = sim_isolation();
 	return &ops;
 }
 
@@ -722,24 +693,6 @@ void sim_fail_attach(int err)
 	machine.attach_error = err;
 }
 
-void sim_use_visibility(bool use)
-{
-	vfree(machine.visible);
-	machine.visible = use ? vzalloc(MAX_PFN / BITS_PER_BYTE) : NULL;
-	machine.nr_visible = 0;
-}
-
-void sim_fail_visible(unsigned int after, bool visible)
-{
-	machine.fail_visible.after = after;
-	machine.fail_visible.visible = visible;
-}
-
-unsigned long sim_visible_pages(void)
-{
-	return machine.nr_visible;
-}
-
 bool sim_synics_down(void)
 {
 	unsigned int cpu;
@@ -748,11 +701,6 @@ bool sim_synics_down(void)
 		if (READ_ONCE(per_cpu(vps, cpu).up))
 			return false;
 	return true;
-}
-
-bool sim_is_visible(u64 pfn)
-{
-	return !machine.visible || test_bit(pfn / SIM_PAGES_IN_PAGE, machine.visible);
 }
 
 unsigned int sim_timers(void)
@@ -816,6 +764,4 @@ void sim_machine_exit(void)
 	for_each_possible_cpu(cpu)
 		vp_exit(per_cpu_ptr(&vps, cpu));
 	bitmap_free(machine.signalled);
-	vfree(machine.visible);
-	machine.visible = NULL;
 }

@@ -30,6 +30,8 @@ int sim_ring_map(struct sim_ring *ring, const u64 *pfns, u32 nr_pages)
 		ring->header = NULL;
 		return -ENOMEM;
 	}
+	ring->pfns = kvmalloc_array(nr_pages, sizeof(*pfns), GFP_KERNEL | __GFP_NOFAIL);
+	memcpy(ring->pfns, pfns, nr_pages * sizeof(*pfns));
 	ring->size = (nr_pages - 1) * SIM_PAGE;
 	ring->pos = 0;
 	return 0;
@@ -40,14 +42,27 @@ void sim_ring_unmap(struct sim_ring *ring)
 	sim_unmap_pages(ring->data);
 	sim_unmap_pages(ring->header);
 	ring->header = NULL;
+	kvfree(ring->pfns);
+	ring->pfns = NULL;
 }
 
 /* ---- raw bytes ---- */
+
+/* The host is about to use the header, and so much of the data. */
+static void reach(const struct sim_ring *ring, u32 at, u32 len)
+{
+	u32 page;
+
+	sim_reach(ring->pfns[0]);
+	for (page = at / SIM_PAGE; len && page <= (at + len - 1) / SIM_PAGE; page++)
+		sim_reach(ring->pfns[1 + page % (ring->size / SIM_PAGE)]);
+}
 
 void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len)
 {
 	u32 first = min(len, ring->size - at);
 
+	reach(ring, at, len);
 	memcpy(bytes, ring->data + at, first);
 	memcpy(bytes + first, ring->data, len - first);
 }
@@ -58,6 +73,7 @@ static void put(struct sim_ring *ring, u32 at, const void *bytes, u32 len)
 
 	at %= ring->size;
 	first = min(len, ring->size - at);
+	reach(ring, at, len);
 	memcpy(ring->data + at, bytes, first);
 	memcpy(ring->data, bytes + first, len - first);
 }
@@ -113,12 +129,14 @@ int sim_read(struct sim_chan *chan, void *buffer, u32 size)
 {
 	struct sim_ring *ring = &chan->in;
 	struct sim_packet_header header;
-	u32 len, waiting = READ_ONCE(ring->header->in);
+	u32 len, waiting;
 	u64 trailer;
 
 	lockdep_assert_held(&sim_model);
 	if (chan->frozen)
 		return 0;
+	reach(ring, 0, 0);
+	waiting = READ_ONCE(ring->header->in);
 	if (!valid(ring, waiting)) {
 		sim_violation("relid %u: write index %u", chan->relid, waiting);
 		return -EPROTO;
