@@ -28,6 +28,7 @@ static const char * const kinds[] = {
 };
 
 static enum sim_kind kind;
+static unsigned long leaked_kib;	/* when the case began */
 
 static int set_kind(const char *name, const struct kernel_param *param)
 {
@@ -142,6 +143,7 @@ int sim_init(struct kunit *test)
 	if (err)
 		return err;
 	sim_set_kind(kind);
+	leaked_kib = vmbus_leaked_kib();
 	vmbus_deadlines.post = SIM_ANSWERED_MS;
 	vmbus_deadlines.version = SIM_ANSWERED_MS;
 	vmbus_deadlines.offers = SIM_ANSWERED_MS;
@@ -178,6 +180,10 @@ void sim_exit(struct kunit *test)
 	if (!host.log)
 		return;
 	sim_stop(test);
+	/* What is visible for ever is lost knowingly. */
+	if (!host.allow_violations)
+		KUNIT_EXPECT_LE_MSG(test, sim_visible_pages() * (PAGE_SIZE / SZ_1K),
+				    vmbus_leaked_kib() - leaked_kib, "visible, and not counted");
 	sim_end();
 	if (!host.allow_violations)
 		KUNIT_EXPECT_EQ_MSG(test, host.violations, 0, "see \"the guest is wrong\"");
