@@ -610,8 +610,9 @@ static struct kunit_case isolation_cases[] = {
 	KUNIT_CASE_PARAM(version_has_floor, sim_versions_gen_params),
 	KUNIT_CASE(floor_is_above_max_version),
 	KUNIT_CASE(floor_is_above_offers),
-	KUNIT_CASE_PARAM(offers_are_chosen, offers_gen_params),
+	/* Its line is rate-limited: before those who have many. */
 	KUNIT_CASE(refusal_is_told),
+	KUNIT_CASE_PARAM(offers_are_chosen, offers_gen_params),
 	KUNIT_CASE(monitor_pages_have_boundary),
 	KUNIT_CASE(no_boundary),
 	KUNIT_CASE(rings_have_none),
