@@ -119,15 +119,16 @@ static void refused_gpadl_gives_all_back(struct kunit *test)
 
 static void no_page_can_be_shared(struct kunit *test)
 {
+	const unsigned int last = 2 * GUEST_RING / PAGE_SIZE;
+	const unsigned int nth[] = { 1, last / 2 + 1, last };	/* of both rings */
 	struct guest_chan *guest = start(test, &sim_echo);
 	unsigned int i;
 
-	/* The first, one in the middle, the last of eight. */
-	for (i = 1; i <= 8; i += i == 1 ? 4 : 3) {
-		sim_fail_visible(i, true);
+	for (i = 0; i < ARRAY_SIZE(nth); i++) {
+		sim_fail_visible(nth[i], true);
 		KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ENOMEM);
 		expect_clean(test, guest);
-		sim_fail_visible(i, true);
+		sim_fail_visible(nth[i], true);
 		KUNIT_EXPECT_EQ(test, vmbus_alloc_ring(guest->ch, GUEST_RING, GUEST_RING),
 				sim_has_alias() ? -EOPNOTSUPP : -ENOMEM);
 		sim_fail_visible(0, true);

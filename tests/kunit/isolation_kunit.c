@@ -322,7 +322,8 @@ static void rings_have_none(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, start(NEWEST), 0);
 	guest_open(test, guest, guest->host);
 	handle = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
-	KUNIT_EXPECT_EQ(test, sim_gpadl_pages(handle), 2 * GUEST_RING / SIM_PAGE);
+	KUNIT_EXPECT_EQ(test, sim_gpadl_pages(handle),
+			2 * vmbus_ring_hv_pages(GUEST_RING / PAGE_SIZE));
 	for (i = 0; i < sim_gpadl_pages(handle); i++) {
 		u64 address = sim_gpadl_pfn(handle, i) * SIM_PAGE;
 		bool header = i == 0 || i == sim_gpadl_pages(handle) / 2;

@@ -249,7 +249,7 @@ static void sender_sleeps_until_room(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, sender);
 	guest = open_order_sink(test, order);
 	sender->ch = guest->ch;
-	sender->count = 3000;
+	sender->count = 3000 * (GUEST_RING / SZ_16K);
 	while (sender->next < sender->count && !sender->error) {
 		if (send_next(sender))
 			continue;
