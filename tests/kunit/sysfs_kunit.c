@@ -101,7 +101,8 @@ static void attributes_tell_the_offer(struct kunit *test)
 	KUNIT_EXPECT_GT(test, device_read(ch, "out_read_index", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "0");
 	KUNIT_EXPECT_GT(test, channel_read(ch, "write_avail", text, sizeof(text)), 0);
-	KUNIT_EXPECT_STREQ(test, text, "4096");
+	snprintf(expected, sizeof(expected), "%lu", VSC_RING - PAGE_SIZE);
+	KUNIT_EXPECT_STREQ(test, text, expected);
 	vmbus_close(ch);
 	KUNIT_EXPECT_EQ(test, device_read(ch, "in_intr_mask", text, sizeof(text)), -EINVAL);
 	KUNIT_EXPECT_EQ(test, device_read(ch, "out_intr_mask", text, sizeof(text)), -EINVAL);

@@ -207,8 +207,9 @@ static void failed_posts(struct kunit *test)
 	vmbus_close(guest->ch);
 	read_trace(test);
 	KUNIT_EXPECT_EQ(test, events("vmbus_open"), 2);
-	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x9, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x4, ret %d",
-		      chan->open_id - 1, gpadl - 1, chan->target_vp, -EIO);
+	EXPECT_TRACED(1, "vmbus_open: sending child_relid 0x9, openid %d, gpadlhandle 0x%x, target_vp 0x%x, offset 0x%x, ret %d",
+		      chan->open_id - 1, gpadl - 1, chan->target_vp,
+		      vmbus_ring_hv_pages(GUEST_RING / PAGE_SIZE), -EIO);
 	KUNIT_EXPECT_EQ(test, events("vmbus_onopen_result"), 1);
 	EXPECT_TRACED(1, "vmbus_close_internal: sending child_relid 0x9, ret %d", -EIO);
 }
