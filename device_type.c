@@ -53,6 +53,17 @@ static const struct {
 	{ HV_IMC_GUID },
 };
 
+/* By the type GUID, which of a socket is a service of the host's choice. Or NULL. */
+static const struct vmbus_device *find_type(const struct vmbus_channel_offer *offer)
+{
+	unsigned int i;
+
+	for (i = 0; i < HV_UNKNOWN; i++)
+		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
+			return &vmbus_devs[i];
+	return NULL;
+}
+
 /**
  * vmbus_device_info() - what is known of the type of an offered device
  * @offer: the offer
@@ -62,13 +73,14 @@ static const struct {
  */
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer)
 {
+	const struct vmbus_device *type;
 	unsigned int i;
 
 	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
 		return &vmbus_devs[HV_UNKNOWN];
-	for (i = 0; i < HV_UNKNOWN; i++)
-		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
-			return &vmbus_devs[i];
+	type = find_type(offer);
+	if (type)
+		return type;
 	for (i = 0; i < ARRAY_SIZE(windows_only); i++)
 		if (guid_equal(&offer->if_type, &windows_only[i].guid))
 			return &vmbus_devs[HV_UNKNOWN];
@@ -85,12 +97,10 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
  */
 bool vmbus_offer_allowed(const struct vmbus_channel_offer *offer)
 {
-	unsigned int i;
+	const struct vmbus_device *type;
 
 	if (!vmbus_host->isolation || offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
 		return true;
-	for (i = 0; i < ARRAY_SIZE(vmbus_devs); i++)
-		if (guid_equal(&offer->if_type, &vmbus_devs[i].guid))
-			return vmbus_devs[i].allowed_in_isolated;
-	return false;
+	type = find_type(offer);
+	return type && type->allowed_in_isolated;
 }

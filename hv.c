@@ -166,13 +166,13 @@ static void synic_enable(const struct vmbus_hv_cpu *pages)
 
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 1;
-	if (!kind->pages_are_theirs)
+	if (!kind->has_paravisor)
 		simp.base_simp_gpa = virt_to_phys(pages->messages) >> HV_HYP_PAGE_SHIFT;
 	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
 
 	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
 	siefp.siefp_enabled = 1;
-	if (!kind->pages_are_theirs)
+	if (!kind->has_paravisor)
 		siefp.base_siefp_gpa = virt_to_phys(pages->events) >> HV_HYP_PAGE_SHIFT;
 	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
 
@@ -215,13 +215,13 @@ static void synic_disable(void)
 	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
 	simp.simp_enabled = 0;
 	/* Theirs is where it is for who comes after us, too. */
-	if (!kind->pages_are_theirs)
+	if (!kind->has_paravisor)
 		simp.base_simp_gpa = 0;
 	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
 
 	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
 	siefp.siefp_enabled = 0;
-	if (!kind->pages_are_theirs)
+	if (!kind->has_paravisor)
 		siefp.base_siefp_gpa = 0;
 	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
 
@@ -309,7 +309,7 @@ static bool choose_kind(void)
 		return false;
 	isolation.boundary = ms_hyperv.shared_gpa_boundary;
 	isolation.map = kind->map;
-	isolation.synic_goes = kind->pages_are_theirs;
+	isolation.synic_goes = kind->has_paravisor;
 	vmbus_hyperv_host.isolation = &isolation;
 	vmbus_hyperv_host.post_message = post_by_kind;
 	vmbus_hyperv_host.signal_event = kind->signal;

@@ -254,33 +254,25 @@ static void *map_above(struct page **pages, unsigned int nr_pages)
 	return at;
 }
 
-static bool is_snp_vtom(void)
+/* Who has a boundary there has a paravisor. */
+static bool has_paravisor(void)
 {
-	return hv_isolation_type_snp() && ms_hyperv.shared_gpa_boundary_active;
+	return ms_hyperv.shared_gpa_boundary_active;
 }
 
-#endif
+#elif VMBUS_ISOLATION_MAPPED
 
-#if VMBUS_ISOLATION_MAPPED
-
-static bool is_snp_with_paravisor(void)
+static bool has_paravisor(void)
 {
-	return hv_isolation_type_snp() && ms_hyperv.paravisor_present;
+	return ms_hyperv.paravisor_present;
 }
 
-static bool is_tdx_with_paravisor(void)
-{
-	return hv_isolation_type_tdx() && ms_hyperv.paravisor_present;
-}
+#else
 
-static bool is_snp_alone(void)
+/* No kind is known. */
+static bool has_paravisor(void)
 {
-	return hv_isolation_type_snp() && !ms_hyperv.paravisor_present;
-}
-
-static bool is_tdx_alone(void)
-{
-	return hv_isolation_type_tdx() && !ms_hyperv.paravisor_present;
+	return false;
 }
 
 #endif
@@ -289,8 +281,8 @@ static const struct vmbus_kind kinds[] = {
 #if VMBUS_ISOLATION_ALIAS
 	{
 		.name = "SEV-SNP below a virtual top of memory",
-		.is_this = is_snp_vtom,
-		.pages_are_theirs = true,
+		.type = HV_ISOLATION_TYPE_SNP,
+		.has_paravisor = true,
 		.pages_up = their_pages_up,
 		.pages_free = their_pages_free,
 		.post = post_by_ghcb,
@@ -301,8 +293,8 @@ static const struct vmbus_kind kinds[] = {
 #if VMBUS_ISOLATION_MAPPED
 	{
 		.name = "SEV-SNP with a paravisor",
-		.is_this = is_snp_with_paravisor,
-		.pages_are_theirs = true,
+		.type = HV_ISOLATION_TYPE_SNP,
+		.has_paravisor = true,
 		.pages_up = their_pages_up,
 		.pages_free = their_pages_free,
 		.post = post_by_ghcb,
@@ -310,8 +302,8 @@ static const struct vmbus_kind kinds[] = {
 	},
 	{
 		.name = "TDX with a paravisor",
-		.is_this = is_tdx_with_paravisor,
-		.pages_are_theirs = true,
+		.type = HV_ISOLATION_TYPE_TDX,
+		.has_paravisor = true,
 		.pages_up = tdx_pages_up,
 		.pages_hide = tdx_pages_hide,
 		.pages_free = tdx_pages_free,
@@ -320,7 +312,7 @@ static const struct vmbus_kind kinds[] = {
 	},
 	{
 		.name = "SEV-SNP",
-		.is_this = is_snp_alone,
+		.type = HV_ISOLATION_TYPE_SNP,
 		.pages_up = shown_pages_up,
 		.pages_hide = shown_pages_hide,
 		.pages_free = shown_pages_free,
@@ -329,7 +321,7 @@ static const struct vmbus_kind kinds[] = {
 	},
 	{
 		.name = "TDX",
-		.is_this = is_tdx_alone,
+		.type = HV_ISOLATION_TYPE_TDX,
 		.pages_up = shown_pages_up,
 		.pages_hide = shown_pages_hide,
 		.pages_free = shown_pages_free,
@@ -341,17 +333,18 @@ static const struct vmbus_kind kinds[] = {
 
 const struct vmbus_kind *vmbus_isolation_kind(void)
 {
+	int type = hv_get_isolation_type();
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!kinds[i].is_this())
+		if (kinds[i].type != type || kinds[i].has_paravisor != has_paravisor())
 			continue;
-		if (kinds[i].pages_are_theirs)
+		if (kinds[i].has_paravisor)
 			hv_para_set_sint_proxy(true);
 		pr_info("isolation VM: %s\n", kinds[i].name);
 		return &kinds[i];
 	}
 	pr_err("isolation VM of type %d: not supported on this kernel, use the in-tree module\n",
-	       hv_get_isolation_type());
+	       type);
 	return NULL;
 }

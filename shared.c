@@ -82,6 +82,14 @@ static void unlist(struct shared *shared)
 /* ---- mapping ---- */
 
 /**
+ * vmbus_shared_aliased() - do visible pages have a place apart from the direct map?
+ */
+bool vmbus_shared_aliased(void)
+{
+	return vmbus_host->isolation && vmbus_host->isolation->map;
+}
+
+/**
  * vmbus_shared_map() - map visible pages one after the other
  * @pages: the pages, of which one may be there more than once
  * @nr_pages: their number
@@ -91,19 +99,9 @@ static void unlist(struct shared *shared)
  */
 void *vmbus_shared_map(struct page **pages, u32 nr_pages)
 {
-	const struct vmbus_isolation *isolation = vmbus_host->isolation;
-
-	if (isolation && isolation->map)
-		return isolation->map(pages, nr_pages);
+	if (vmbus_shared_aliased())
+		return vmbus_host->isolation->map(pages, nr_pages);
 	return vmap(pages, nr_pages, VM_MAP, pgprot_decrypted(PAGE_KERNEL));
-}
-
-/**
- * vmbus_shared_aliased() - do visible pages have a place apart from the direct map?
- */
-bool vmbus_shared_aliased(void)
-{
-	return vmbus_host->isolation && vmbus_host->isolation->map;
 }
 
 static bool zero_pages(struct shared *shared)

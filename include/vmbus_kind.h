@@ -39,8 +39,8 @@ struct vmbus_hv_cpu {
 /**
  * struct vmbus_kind - a kind of VM
  * @name: for the log; NULL for the ordinary one
- * @is_this: whether this VM, which is an isolation VM, is of that kind
- * @pages_are_theirs: SynIC pages are the paravisor's: they are where the SynIC's
+ * @type: enum hv_isolation_type, which arm64 does not have
+ * @has_paravisor: whose SynIC pages these are then: they are where the SynIC's
  *	registers say, which keep saying so
  * @pages_up: give a CPU its pages, unless it has them; on that CPU, sleeps. 0,
  *	-ENOMEM, errors of set_memory_decrypted(); then what it has is freed later.
@@ -54,8 +54,8 @@ struct vmbus_hv_cpu {
  */
 struct vmbus_kind {
 	const char *name;
-	bool (*is_this)(void);
-	bool pages_are_theirs;
+	int type;
+	bool has_paravisor;
 	int (*pages_up)(struct vmbus_hv_cpu *pages, unsigned int cpu);
 	void (*pages_hide)(struct vmbus_hv_cpu *pages);
 	void (*pages_free)(struct vmbus_hv_cpu *pages);
