@@ -14,6 +14,16 @@
 struct hv_message;
 struct page;
 
+/*
+ * A CPU has the SynIC of its host, and where there is a paravisor that has a bus
+ * of its own (struct vmbus_isolation.confidential) a second one, of that.
+ */
+enum {
+	VMBUS_SYNIC_HOST,
+	VMBUS_SYNIC_PARAVISOR,
+	VMBUS_NR_SYNICS
+};
+
 /**
  * struct vmbus_synic - one CPU's window on the host, filled by synic_up()
  * @message: message slot of the VMBus SINT; the host fills it, message_done()
@@ -23,8 +33,9 @@ struct page;
  *
  * Both stay valid until detach(), also while the CPU is offline, because the
  * unload reply may have been delivered to any CPU by the time of a panic. Where
- * they are a paravisor's (struct vmbus_isolation.synic_goes) the driver sets @message
- * to NULL when the CPU goes, and whoever looks at other CPUs' leaves that one out.
+ * VMBUS_SYNIC_HOST's are a paravisor's (struct vmbus_isolation.synic_goes) the driver
+ * sets @message to NULL when the CPU goes, and whoever looks at other CPUs' leaves that
+ * one out. Of VMBUS_SYNIC_PARAVISOR both are NULL unless there is one.
  */
 struct vmbus_synic {
 	struct hv_message *message;
@@ -35,12 +46,14 @@ struct vmbus_synic {
  * struct vmbus_host_upcalls - what the host may call in the driver
  * @interrupt: channel events or a message are pending on this CPU; hard
  *	interrupt context.
+ * @interrupt_both: the same, in either of its two SynICs.
  * @kexec: the machine is about to start another kernel; may sleep.
  * @crash: the machine has crashed and is about to start another kernel; other
  *	CPUs are stopped, must not sleep.
  */
 struct vmbus_host_upcalls {
 	void (*interrupt)(void);
+	void (*interrupt_both)(void);
 	void (*kexec)(void);
 	void (*crash)(void);
 };
@@ -56,7 +69,12 @@ struct vmbus_host_upcalls {
  *	with pgprot_decrypted() maps visible pages, and they are in the direct map
  *	as ever.
  * @synic_goes: a CPU's struct vmbus_synic points to pages that are there only while
- *	the CPU is online: they are read for the last time before it has gone.
+ *	the CPU is online: they are read for the last time before it has gone. Those of
+ *	VMBUS_SYNIC_PARAVISOR are the driver's, and stay.
+ * @confidential: there is a paravisor, which runs in the VM and is trusted as little
+ *	and as much as the guest's firmware; it has a bus, and may offer channels whose
+ *	rings, or whose other memory, stay private. Their events, and all messages of
+ *	that bus, come to VMBUS_SYNIC_PARAVISOR. From protocol 6.0 on, if it agrees.
  *
  * In such a VM the driver accepts protocol 5.2 or higher, and offers of sockets and
  * of those types of device alone that vmbus_devs[] allows there; it does not
@@ -67,6 +85,7 @@ struct vmbus_isolation {
 	u64 boundary;
 	void *(*map)(struct page **pages, unsigned int nr_pages);
 	bool synic_goes;
+	bool confidential;
 };
 
 /**
@@ -80,8 +99,8 @@ struct vmbus_isolation {
  *	detach(). May sleep. 0; -ENODEV if it has to name one; errors of
  *	request_percpu_irq(). Optional.
  * @detach: undo attach(); no upcall is delivered any more. May sleep. Required.
- * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep.
- *	0 or -ENOMEM. Required.
+ * @synic_up: enable messages and events on @cpu; runs on that CPU, may sleep. Fills
+ *	@synics[], of which there are VMBUS_NR_SYNICS. 0 or -ENOMEM. Required.
  * @synic_down: undo synic_up(); runs on that CPU. Required.
  * @synic_suspend: disable messages and events on @cpu, which is up, and leave its
  *	timers alone; runs on that CPU with interrupts off. Required.
@@ -113,7 +132,7 @@ struct vmbus_host_ops {
 	int (*attach)(const struct vmbus_host_upcalls *upcalls);
 	int (*listen)(int irq);
 	void (*detach)(void);
-	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synic);
+	int (*synic_up)(unsigned int cpu, struct vmbus_synic *synics);
 	void (*synic_down)(unsigned int cpu);
 	void (*synic_suspend)(unsigned int cpu);
 	void (*synic_resume)(unsigned int cpu);
