@@ -387,6 +387,13 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	info = vmbus_device_info(&offer->offer);
 	ch->device_id = info->dev_type;
 	chan->perf = info->perf_device;
+	if (vmbus_conn.features & VMBUS_FEATURE_CONFIDENTIAL) {
+		chan->private_ring = offer->offer.chn_flags & VMBUS_OFFER_PRIVATE_RING;
+		chan->private_memory = offer->offer.chn_flags & VMBUS_OFFER_PRIVATE_MEMORY;
+	}
+	chan->tx.private = chan->private_ring;
+	chan->rx.private = chan->private_ring;
+	vmbus_show_private(ch, chan->private_ring, chan->private_memory);
 	ch->target_cpu = VMBUS_CONNECT_CPU;
 	chan->wq = is_hvsock_channel(ch) && !offer->offer.sub_channel_index ?
 		   vmbus_bus.sock_wq : vmbus_bus.chan_wq;
@@ -490,10 +497,9 @@ static void on_offer(const struct vmbus_message *msg)
 	 * The host knows what it may offer here, so it is not asked to take the offer
 	 * back: it would offer the same again.
 	 */
-	if (!vmbus_offer_allowed(&offer->offer)) {
-		pr_err_ratelimited("Invalid offer %d from the host supporting isolation\n",
-				   offer->child_relid);
-		vmbus_note_refused(msg, -EPERM);
+	err = vmbus_offer_allowed(offer);
+	if (err) {
+		vmbus_note_refused(msg, err);
 		return;
 	}
 	if (offer->monitor_allocated || !offer->is_dedicated_interrupt)
@@ -657,12 +663,18 @@ static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg
 	[CHANNELMSG_MODIFYCHANNEL_RESPONSE] = on_modify_response,
 };
 
-/* Handles a private copy of a message; -errno if it is not fit to be handled. */
-static int handle_message(const struct vmbus_message *msg)
+/*
+ * Handles a private copy of a message; -errno if it is not fit to be handled.
+ * @trusted: as much as the bus is, which may be a paravisor's: a host that speaks for
+ * that one could talk the guest into a lower version, with channels that it can read.
+ */
+static int handle_message(const struct vmbus_message *msg, bool trusted)
 {
 	int err = vmbus_message_check(msg, vmbus_proto_version,
 				      vmbus_conn.state == VMBUS_CONNECTED);
 
+	if (!err && !trusted && vmbus_is_paravisors())
+		err = -EPERM;
 	vmbus_trace_received(msg, err);
 	vmbus_note_received(msg, err);
 	/* Only a whole offer has a field that can be out of range. */
@@ -694,16 +706,8 @@ static bool fetch_message(struct hv_message *slot, struct vmbus_message *msg)
 	return true;
 }
 
-/**
- * vmbus_message_poll() - handle the messages in a CPU's slot
- * @cpu: the CPU
- *
- * Context: the message work of @cpu, on @cpu.
- * Return: whether there may be more.
- */
-bool vmbus_message_poll(unsigned int cpu)
+static bool poll_slot(struct hv_message *slot, bool trusted)
 {
-	struct hv_message *slot = per_cpu(vmbus_synic, cpu).message;
 	struct vmbus_message msg;
 	unsigned int i;
 	int err;
@@ -713,7 +717,7 @@ bool vmbus_message_poll(unsigned int cpu)
 			return false;
 		vmbus_trace_fetched(&msg);
 		mutex_lock(&handlers_mutex);
-		err = handle_message(&msg);
+		err = handle_message(&msg, trusted);
 		mutex_unlock(&handlers_mutex);
 		if (err)
 			pr_warn_ratelimited("%s (type %u, %u bytes) from the host ignored: %d\n",
@@ -721,6 +725,21 @@ bool vmbus_message_poll(unsigned int cpu)
 					    msg.header.msgtype, msg.len, err);
 	}
 	return slot;
+}
+
+/**
+ * vmbus_message_poll() - handle the messages in a CPU's slots
+ * @cpu: the CPU
+ *
+ * Context: the message work of @cpu, on @cpu.
+ * Return: whether there may be more.
+ */
+bool vmbus_message_poll(unsigned int cpu)
+{
+	const struct vmbus_synic *synics = per_cpu(vmbus_synic, cpu);
+	bool more = poll_slot(synics[VMBUS_SYNIC_HOST].message, false);
+
+	return poll_slot(synics[VMBUS_SYNIC_PARAVISOR].message, true) || more;
 }
 
 /* ---- start and stop ---- */

@@ -65,7 +65,7 @@ struct vmbus_conn vmbus_conn;
 /* For uio_hv_generic, too. */
 struct vmbus_connection vmbus_connection;
 
-DEFINE_PER_CPU(struct vmbus_synic, vmbus_synic);
+DEFINE_PER_CPU(struct vmbus_synic [VMBUS_NR_SYNICS], vmbus_synic);
 
 /* Version in use, (major << 16) | minor; 0 before the first connection. */
 __u32 vmbus_proto_version;
@@ -76,8 +76,9 @@ DEFINE_STATIC_CALL(vmbus_host_signal_event, vmbus_host_no_signal);
 static DEFINE_SPINLOCK(request_lock);
 static LIST_HEAD(requests);
 
-/* The version asked for last; constant while its request is pending. */
+/* The version and features asked for last; constant while their request is pending. */
 static u32 asked_version;
+static u32 asked_features;
 
 /* vmbus_connection_suspend() ended the connection, and it is not made again. */
 static bool suspended;
@@ -385,6 +386,17 @@ static int version_result(const struct vmbus_message *msg)
 	return reply->connection_state == VMBUS_CONNECTION_OK ? 0 : -ECONNABORTED;
 }
 
+/* Features that the host says it agrees to; older replies end before them. */
+static u32 told_features(const struct vmbus_message *msg)
+{
+	u32 features = 0;
+
+	if (asked_version >= VMBUS_VERSION_6_0 &&
+	    msg->len >= VMBUS_RESPONSE_FEATURES + sizeof(features))
+		memcpy(&features, msg->bytes + VMBUS_RESPONSE_FEATURES, sizeof(features));
+	return features;
+}
+
 /* Whoever is isolated from its host does without what older ones have. */
 static bool below_floor(u32 version)
 {
@@ -399,6 +411,7 @@ static void connected(const struct vmbus_message *msg)
 					   msg->version_response.msg_conn_id :
 					   VMBUS_CONN_ID_MESSAGE;
 	vmbus_proto_version = asked_version;
+	WRITE_ONCE(vmbus_conn.features, told_features(msg) & asked_features);
 	/* Not if the machine is on its way down meanwhile. */
 	if (vmbus_conn.state == VMBUS_CONNECTING && !below_floor(asked_version))
 		vmbus_conn.state = VMBUS_CONNECTED;
@@ -466,6 +479,16 @@ void vmbus_request_walk(void (*each)(const struct vmbus_request *req, void *arg)
 }
 
 /*
+ * What this guest has a use for, of what 6.0 has: Documentation/protocol.rst says why
+ * not for more.
+ */
+static u32 wanted_features(u32 version)
+{
+	return version >= VMBUS_VERSION_6_0 && vmbus_is_paravisors() ?
+	       VMBUS_FEATURE_CONFIDENTIAL : 0;
+}
+
+/*
  * One INITIATE_CONTACT; if it returns 0 the connection is up already.
  * -ECONNREFUSED if the host does not speak @version and
  * a lower one may be tried; any other error ends the negotiation: a post that
@@ -482,16 +505,19 @@ static int negotiate(u32 version)
 	};
 	u32 connection_id = VMBUS_CONN_ID_MESSAGE;
 	struct vmbus_request req;
+	u32 unasked;
 	int err;
 
+	asked_version = version;
+	asked_features = wanted_features(version);
 	if (version >= VERSION_WIN10_V5) {
 		msg.msg_sint = VMBUS_SINT;
+		msg.interrupt_page |= (u64)asked_features << VMBUS_CONTACT_FEATURES_SHIFT;
 		connection_id = VMBUS_CONN_ID_CONTACT;
 	} else {
 		msg.interrupt_page = vmbus_monitor_int_address();
 	}
 
-	asked_version = version;
 	vmbus_request_init(&req, CHANNELMSG_VERSION_RESPONSE, 0, 0);
 	err = vmbus_request_begin(&req);
 	if (err)
@@ -510,6 +536,9 @@ static int negotiate(u32 version)
 		return err;
 
 	err = version_result(&req.reply);
+	unasked = told_features(&req.reply) & ~asked_features;
+	if (!err && unasked)
+		pr_warn("host claims features 0x%x that were not asked for: ignored\n", unasked);
 	if (err == -EPROTO)
 		pr_err("VERSION_RESPONSE of %u bytes has no connection id\n", req.reply.len);
 	if (err == -ECONNABORTED)
@@ -546,6 +575,7 @@ int vmbus_connect(u32 max_version)
 		return -ENOMEM;
 
 	suspended = false;
+	WRITE_ONCE(vmbus_conn.features, 0);
 	set_state(VMBUS_CONNECTING);
 	unload_answered = false;
 	vmbus_conn.pages_watched = false;
@@ -722,31 +752,36 @@ void vmbus_disconnect(bool confirmed)
 	vmbus_monitor_leak();
 }
 
-/* Frees the slot of any CPU that holds a message; true for UNLOAD_RESPONSE. */
-static bool crash_poll_messages(void)
+/* Frees the slot, or there is none; true for UNLOAD_RESPONSE. */
+static bool crash_poll_slot(struct hv_message *message)
 {
 	struct vmbus_channel_message_header hdr;
-	struct hv_message *message;
-	bool unloaded = false;
-	unsigned int cpu;
 	u32 type;
 
-	/* The reply may go to a CPU that has been stopped. */
+	if (!message)
+		return false;
+	type = READ_ONCE(message->header.message_type);
+	if (type == HVMSG_NONE)
+		return false;
+	virt_rmb();	/* the host writes the type last */
+	memcpy(&hdr, message->u.payload, sizeof(hdr));
+	vmbus_host->message_done(message, type);
+	return type == VMBUS_SYNIC_MESSAGE_TYPE && hdr.msgtype == CHANNELMSG_UNLOAD_RESPONSE;
+}
+
+/* In any slot of any CPU: the reply may go to one that has been stopped. */
+static bool crash_poll_messages(void)
+{
+	bool by_host = false, by_paravisor = false;
+	const struct vmbus_synic *synics;
+	unsigned int cpu;
+
 	for_each_present_cpu(cpu) {
-		message = per_cpu(vmbus_synic, cpu).message;
-		if (!message)
-			continue;
-		type = READ_ONCE(message->header.message_type);
-		if (type == HVMSG_NONE)
-			continue;
-		virt_rmb();	/* the host writes the type last */
-		memcpy(&hdr, message->u.payload, sizeof(hdr));
-		if (type == VMBUS_SYNIC_MESSAGE_TYPE &&
-		    hdr.msgtype == CHANNELMSG_UNLOAD_RESPONSE)
-			unloaded = true;
-		vmbus_host->message_done(message, type);
+		synics = per_cpu(vmbus_synic, cpu);
+		by_host |= crash_poll_slot(synics[VMBUS_SYNIC_HOST].message);
+		by_paravisor |= crash_poll_slot(synics[VMBUS_SYNIC_PARAVISOR].message);
 	}
-	return unloaded;
+	return by_paravisor || (by_host && !vmbus_is_paravisors());
 }
 
 /*

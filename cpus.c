@@ -201,7 +201,7 @@ static int ask_host(struct vmbus_chan *chan, unsigned int cpu)
 
 	/* A later host says itself when it is done. */
 	if (vmbus_proto_version < VERSION_WIN10_V5_3) {
-		fence = vmbus_pages_alloc(1, NUMA_NO_NODE, false);
+		fence = vmbus_pages_alloc(1, NUMA_NO_NODE, 0);
 		if (!fence)
 			return -ENOMEM;
 	}

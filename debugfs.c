@@ -462,6 +462,8 @@ static void show_features(struct seq_file *seq, u32 version)
 	for (i = 0; i < ARRAY_SIZE(features); i++)
 		if (version >= features[i].version)
 			seq_printf(seq, " %s", features[i].name);
+	if (vmbus_conn.features & VMBUS_FEATURE_CONFIDENTIAL)
+		seq_puts(seq, " confidential");
 	seq_putc(seq, '\n');
 }
 

@@ -88,19 +88,44 @@ const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *o
 	return &vmbus_devs[HV_UNKNOWN];
 }
 
+/* A socket, whose type GUID is of the host's choice, or a type that is allowed. */
+static bool type_allowed(const struct vmbus_channel_offer *offer)
+{
+	const struct vmbus_device *type;
+
+	if (offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
+		return true;
+	type = find_type(offer);
+	return type && type->allowed_in_isolated;
+}
+
 /**
  * vmbus_offer_allowed() - may this guest have what is offered?
  * @offer: the offer
  *
- * Return: in an isolation VM whether it is a socket, whose type GUID is of the
- * host's choice, or of a type that is allowed there; else true.
+ * In an isolation VM not all types are, and what is said to be private has to be so
+ * on both sides. Anywhere else the bits that say so had other meanings once.
+ *
+ * Context: any.
+ * Return: 0; -EPERM, logged.
  */
-bool vmbus_offer_allowed(const struct vmbus_channel_offer *offer)
+int vmbus_offer_allowed(const struct vmbus_channel_offer_channel *offer)
 {
-	const struct vmbus_device *type;
+	u16 private = offer->offer.chn_flags & (VMBUS_OFFER_PRIVATE_RING |
+						VMBUS_OFFER_PRIVATE_MEMORY);
 
-	if (!vmbus_host->isolation || offer->chn_flags & VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER)
-		return true;
-	type = find_type(offer);
-	return type && type->allowed_in_isolated;
+	if (!vmbus_host->isolation)
+		return 0;
+	if (!type_allowed(&offer->offer))
+		pr_err_ratelimited("Invalid offer %d from the host supporting isolation\n",
+				   offer->child_relid);
+	else if (private && !(vmbus_conn.features & VMBUS_FEATURE_CONFIDENTIAL))
+		pr_err_ratelimited("Invalid offer relid=%u: no support for confidential VMBus\n",
+				   offer->child_relid);
+	else if (private == VMBUS_OFFER_PRIVATE_MEMORY)
+		pr_err_ratelimited("Invalid offer relid=%u: the ring buffer isn't encrypted\n",
+				   offer->child_relid);
+	else
+		return 0;
+	return -EPERM;
 }

@@ -240,7 +240,7 @@ static u32 pages_of(const void *buffer, u32 size)
 	return PFN_UP(offset_in_page(buffer) + size);
 }
 
-/* @shown: the caller has made the buffer visible, and hides it. */
+/* @shown: the caller has made the buffer visible, and hides it; or nobody does. */
 static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
 		     struct vmbus_gpadl *gpadl, bool shown)
 {
@@ -282,7 +282,8 @@ static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
  * @kbuffer: from the direct map or vmalloc, aligned to the hypervisor's page
  * @size: bytes, a multiple of that page's, at most VMBUS_GPADL_MAX_PAGES pages
  * @gpadl: filled. gpadl->decrypted stays true for as long as the host may use
- *	the buffer, also after a failure: then the buffer must not be freed.
+ *	the buffer, also after a failure: then the buffer must not be freed. Where a
+ *	paravisor uses it, which sees it anyway, it is true after a failure alone.
  *
  * Context: process, sleeps up to vmbus_deadlines.request, twice if it fails,
  * and .post for each message, of which there is one for 28 pages.
@@ -293,7 +294,7 @@ static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
 int vmbus_establish_gpadl(struct vmbus_channel *channel, void *kbuffer, u32 size,
 			  struct vmbus_gpadl *gpadl)
 {
-	return establish(channel, kbuffer, size, gpadl, false);
+	return establish(channel, kbuffer, size, gpadl, to_vmbus_chan(channel)->private_memory);
 }
 
 #if VMBUS_NEWER_EXPORTS

@@ -124,24 +124,31 @@ int vmbus_hv_signal(u64 connection_id)
 	return likely(hv_result_success(status)) ? 0 : -EIO;
 }
 
-static int own_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+/* Pages for a SynIC, each unless it is there; 0 or -ENOMEM. */
+int vmbus_hv_own_pages(struct hv_message_page **messages, union hv_synic_event_flags **events,
+		       unsigned int cpu)
 {
 	int node = cpu_to_node(cpu);
 	struct page *page;
 
-	if (!pages->messages) {
+	if (!*messages) {
 		page = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
 		if (!page)
 			return -ENOMEM;
-		pages->messages = page_address(page);
+		*messages = page_address(page);
 	}
-	if (!pages->events) {
+	if (!*events) {
 		page = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
 		if (!page)
 			return -ENOMEM;
-		pages->events = page_address(page);
+		*events = page_address(page);
 	}
 	return 0;
+}
+
+static int own_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+{
+	return vmbus_hv_own_pages(&pages->messages, &pages->events, cpu);
 }
 
 static void own_pages_free(struct vmbus_hv_cpu *pages)
@@ -157,37 +164,97 @@ static const struct vmbus_kind ordinary = {
 	.signal = vmbus_hv_signal,
 };
 
-static void synic_enable(const struct vmbus_hv_cpu *pages)
+static u64 host_get(unsigned int reg)
 {
-	union hv_synic_scontrol control;
+	return hv_get_msr(reg);
+}
+
+static void host_set(unsigned int reg, u64 value)
+{
+	hv_set_msr(reg, value);
+}
+
+static const struct vmbus_synic_regs host = {
+	.get = host_get,
+	.set = host_set,
+};
+
+/* NULL: they are where the registers say. */
+static void enable_pages(const struct vmbus_synic_regs *regs, void *messages, void *events)
+{
 	union hv_synic_siefp siefp;
 	union hv_synic_simp simp;
+
+	simp.as_uint64 = regs->get(HV_MSR_SIMP);
+	simp.simp_enabled = 1;
+	if (messages)
+		simp.base_simp_gpa = virt_to_phys(messages) >> HV_HYP_PAGE_SHIFT;
+	regs->set(HV_MSR_SIMP, simp.as_uint64);
+
+	siefp.as_uint64 = regs->get(HV_MSR_SIEFP);
+	siefp.siefp_enabled = 1;
+	if (events)
+		siefp.base_siefp_gpa = virt_to_phys(events) >> HV_HYP_PAGE_SHIFT;
+	regs->set(HV_MSR_SIEFP, siefp.as_uint64);
+}
+
+/* @keep: where they are they are for who comes after us, too. */
+static void disable_pages(const struct vmbus_synic_regs *regs, bool keep)
+{
+	union hv_synic_siefp siefp;
+	union hv_synic_simp simp;
+
+	simp.as_uint64 = regs->get(HV_MSR_SIMP);
+	simp.simp_enabled = 0;
+	if (!keep)
+		simp.base_simp_gpa = 0;
+	regs->set(HV_MSR_SIMP, simp.as_uint64);
+
+	siefp.as_uint64 = regs->get(HV_MSR_SIEFP);
+	siefp.siefp_enabled = 0;
+	if (!keep)
+		siefp.base_siefp_gpa = 0;
+	regs->set(HV_MSR_SIEFP, siefp.as_uint64);
+}
+
+static void set_control(const struct vmbus_synic_regs *regs, bool enable)
+{
+	union hv_synic_scontrol control;
+
+	control.as_uint64 = regs->get(HV_MSR_SCONTROL);
+	control.enable = enable;
+	regs->set(HV_MSR_SCONTROL, control.as_uint64);
+}
+
+static void synic_enable(const struct vmbus_hv_cpu *pages)
+{
 	union hv_synic_sint sint;
 
-	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
-	simp.simp_enabled = 1;
-	if (!kind->has_paravisor)
-		simp.base_simp_gpa = virt_to_phys(pages->messages) >> HV_HYP_PAGE_SHIFT;
-	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
-
-	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
-	siefp.siefp_enabled = 1;
-	if (!kind->has_paravisor)
-		siefp.base_siefp_gpa = virt_to_phys(pages->events) >> HV_HYP_PAGE_SHIFT;
-	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
+	if (kind->para)
+		enable_pages(kind->para, pages->para_messages, pages->para_events);
+	if (kind->has_paravisor)
+		enable_pages(&host, NULL, NULL);
+	else
+		enable_pages(&host, pages->messages, pages->events);
 
 	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
 	sint.masked = 0;
 	vmbus_arch_sint_up(&sint);
 	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
+	/*
+	 * So that was written there as well, by kernels before 7.0 with the bit that
+	 * makes the paravisor pass on the interrupts of the host's SynIC alone.
+	 */
+	if (kind->para)
+		kind->para->set(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
 
-	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
-	control.enable = 1;
-	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
+	/* The host's is the paravisor's to enable, then. */
+	set_control(kind->para ?: &host, true);
 }
 
-static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+static int synic_up(unsigned int cpu, struct vmbus_synic *synics)
 {
+	struct vmbus_synic *synic = &synics[VMBUS_SYNIC_HOST];
 	struct vmbus_hv_cpu *pages = per_cpu_ptr(&vmbus_hv_cpu, cpu);
 	int err;
 
@@ -196,6 +263,11 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 		return err;
 	synic->message = &pages->messages->sint_message[VMBUS_SINT];
 	synic->events = pages->events[VMBUS_SINT].flags;
+	if (kind->para) {
+		synic = &synics[VMBUS_SYNIC_PARAVISOR];
+		synic->message = &pages->para_messages->sint_message[VMBUS_SINT];
+		synic->events = pages->para_events[VMBUS_SINT].flags;
+	}
 	synic_enable(pages);
 	vmbus_arch_timers_up(cpu);
 	return 0;
@@ -203,32 +275,16 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 
 static void synic_disable(void)
 {
-	union hv_synic_scontrol control;
-	union hv_synic_siefp siefp;
-	union hv_synic_simp simp;
 	union hv_synic_sint sint;
 
 	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
 	sint.masked = 1;
 	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
 
-	simp.as_uint64 = hv_get_msr(HV_MSR_SIMP);
-	simp.simp_enabled = 0;
-	/* Theirs is where it is for who comes after us, too. */
-	if (!kind->has_paravisor)
-		simp.base_simp_gpa = 0;
-	hv_set_msr(HV_MSR_SIMP, simp.as_uint64);
-
-	siefp.as_uint64 = hv_get_msr(HV_MSR_SIEFP);
-	siefp.siefp_enabled = 0;
-	if (!kind->has_paravisor)
-		siefp.base_siefp_gpa = 0;
-	hv_set_msr(HV_MSR_SIEFP, siefp.as_uint64);
-
-	control.as_uint64 = hv_get_msr(HV_MSR_SCONTROL);
-	control.enable = 0;
-	hv_set_msr(HV_MSR_SCONTROL, control.as_uint64);
-
+	disable_pages(&host, kind->has_paravisor);
+	if (kind->para)
+		disable_pages(kind->para, false);
+	set_control(kind->para ?: &host, false);
 	vmbus_arch_sint_down();
 }
 
@@ -310,6 +366,7 @@ static bool choose_kind(void)
 	isolation.boundary = ms_hyperv.shared_gpa_boundary;
 	isolation.map = kind->map;
 	isolation.synic_goes = kind->has_paravisor;
+	isolation.confidential = kind->para;
 	vmbus_hyperv_host.isolation = &isolation;
 	vmbus_hyperv_host.post_message = post_by_kind;
 	vmbus_hyperv_host.signal_event = kind->signal;
@@ -330,7 +387,7 @@ static int attach(const struct vmbus_host_upcalls *upcalls)
 	if (VMBUS_HV_ROOT && !VMBUS_HV_NESTED)
 		return -EHOSTDOWN;
 
-	interrupt_upcall = upcalls->interrupt;
+	interrupt_upcall = kind->para ? upcalls->interrupt_both : upcalls->interrupt;
 	kexec_upcall = upcalls->kexec;
 	crash_upcall = upcalls->crash;
 	hv_setup_kexec_handler(on_kexec);

@@ -54,17 +54,12 @@ static void scan_events(unsigned long *events)
 	rcu_read_unlock();
 }
 
-/**
- * vmbus_isr() - channel events or a message are pending on this CPU
- *
+/*
  * Channels take sleeping locks on PREEMPT_RT, so there their events are left to
  * a thread. Timers and the start of the message work need none.
- *
- * Context: hard interrupt.
  */
-void vmbus_isr(void)
+static __always_inline void serve(const struct vmbus_synic *synic)
 {
-	const struct vmbus_synic *synic = this_cpu_ptr(&vmbus_synic);
 	struct hv_message *message = synic->message;
 	u32 type;
 
@@ -86,8 +81,31 @@ void vmbus_isr(void)
 			queue_work_on(smp_processor_id(), message_wq,
 				      &this_cpu_ptr(&message_work)->work);
 	}
+}
+
+/**
+ * vmbus_isr() - channel events or a message are pending on this CPU
+ *
+ * Context: hard interrupt.
+ */
+void vmbus_isr(void)
+{
+	serve(this_cpu_ptr(&vmbus_synic[VMBUS_SYNIC_HOST]));
 	if (VMBUS_GIVES_RANDOMNESS)
 		add_interrupt_randomness(VMBUS_ARCH_IRQ);
+}
+
+/**
+ * vmbus_isr_both() - the same, where a CPU has two SynICs
+ *
+ * Apart, so that nobody else pays for it.
+ *
+ * Context: hard interrupt.
+ */
+void vmbus_isr_both(void)
+{
+	serve(this_cpu_ptr(&vmbus_synic[VMBUS_SYNIC_PARAVISOR]));
+	vmbus_isr();
 }
 
 /**
@@ -99,23 +117,29 @@ void vmbus_isr(void)
 void vmbus_events_handle(unsigned int cpu)
 {
 	unsigned long flags;
+	unsigned int i;
 
 	/* Tasklets that they start run before this is over. */
 	local_bh_disable();
 	flags = vmbus_irq_save();
-	scan_events(per_cpu(vmbus_synic, cpu).events);
+	for (i = 0; i < VMBUS_NR_SYNICS; i++)
+		if (per_cpu(vmbus_synic[i], cpu).events)
+			scan_events(per_cpu(vmbus_synic[i], cpu).events);
 	vmbus_irq_restore(flags);
 	local_bh_enable();
 }
 
 static bool events_pending(unsigned int cpu)
 {
-	unsigned long *events = per_cpu(vmbus_synic, cpu).events;
-	unsigned int i;
+	unsigned int i, word;
+	unsigned long *events;
 
-	for (i = 0; i < vmbus_relid_words(); i++)
-		if (READ_ONCE(events[i]))
-			return true;
+	for (i = 0; i < VMBUS_NR_SYNICS; i++) {
+		events = per_cpu(vmbus_synic[i], cpu).events;
+		for (word = 0; events && word < vmbus_relid_words(); word++)
+			if (READ_ONCE(events[word]))
+				return true;
+	}
 	return false;
 }
 

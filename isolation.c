@@ -7,7 +7,9 @@
  *
  * With a paravisor, which runs in the VM at a higher privilege, calls and registers of
  * the SynIC go past it to the hypervisor: by the GHCB (SEV-SNP) or TDVMCALL (TDX);
- * for registers hv_get_msr() and hv_set_msr() do that. Its SynIC pages are used.
+ * for registers hv_get_msr() and hv_set_msr() do that. Its SynIC pages are used. If
+ * it has a bus of its own (confidential VMBus), that has a second SynIC, whose
+ * registers are the processor's, and plain hypercalls post to it.
  * Without one the kernel's own functions do what an ordinary VM does, on pages that
  * the hypervisor may see.
  *
@@ -22,11 +24,15 @@
 #include <linux/topology.h>
 #include <linux/vmalloc.h>
 #include <asm/mshyperv.h>
+#include VMBUS_CPUID_H
 
 #include "include/vmbus_kind.h"
 
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* In EAX of CPUID leaf HYPERV_CPUID_VIRT_STACK_PROPERTIES; 7.3's headers have it. */
+#define VS_CONFIDENTIAL_VMBUS	BIT(3)
 
 /* ---- calls past a paravisor ---- */
 
@@ -147,6 +153,37 @@ static void __maybe_unused their_pages_free(struct vmbus_hv_cpu *pages)
 	unmap_theirs(pages->messages);
 	unmap_theirs(pages->events);
 }
+
+/* ---- the SynIC of its bus, with pages that nobody but the two of us sees ---- */
+
+static int __maybe_unused both_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
+{
+	int err = vmbus_hv_own_pages(&pages->para_messages, &pages->para_events, cpu);
+
+	return err ?: their_pages_up(pages, cpu);
+}
+
+static void __maybe_unused both_pages_free(struct vmbus_hv_cpu *pages)
+{
+	their_pages_free(pages);
+	free_page((unsigned long)pages->para_events);
+	free_page((unsigned long)pages->para_messages);
+}
+
+static u64 para_get(unsigned int reg)
+{
+	return hv_para_get_synic_register(reg);
+}
+
+static void para_set(unsigned int reg, u64 value)
+{
+	hv_para_set_synic_register(reg, value);
+}
+
+static const struct vmbus_synic_regs __maybe_unused para = {
+	.get = para_get,
+	.set = para_set,
+};
 
 /* ---- pages of ours that the hypervisor may see ---- */
 
@@ -289,6 +326,17 @@ static const struct vmbus_kind kinds[] = {
 		.signal = signal_by_ghcb,
 		.map = map_above,
 	},
+	{
+		.name = "SEV-SNP below a virtual top of memory, confidential VMBus",
+		.type = HV_ISOLATION_TYPE_SNP,
+		.has_paravisor = true,
+		.para = &para,
+		.pages_up = both_pages_up,
+		.pages_free = both_pages_free,
+		.post = vmbus_hv_post,
+		.signal = signal_by_ghcb,
+		.map = map_above,
+	},
 #endif
 #if VMBUS_ISOLATION_MAPPED
 	{
@@ -308,6 +356,26 @@ static const struct vmbus_kind kinds[] = {
 		.pages_hide = tdx_pages_hide,
 		.pages_free = tdx_pages_free,
 		.post = post_by_tdcall,
+		.signal = signal_by_tdcall,
+	},
+	{
+		.name = "SEV-SNP with a paravisor, confidential VMBus",
+		.type = HV_ISOLATION_TYPE_SNP,
+		.has_paravisor = true,
+		.para = &para,
+		.pages_up = both_pages_up,
+		.pages_free = both_pages_free,
+		.post = vmbus_hv_post,
+		.signal = signal_by_ghcb,
+	},
+	{
+		.name = "TDX with a paravisor, confidential VMBus",
+		.type = HV_ISOLATION_TYPE_TDX,
+		.has_paravisor = true,
+		.para = &para,
+		.pages_up = both_pages_up,
+		.pages_free = both_pages_free,
+		.post = vmbus_hv_post,
 		.signal = signal_by_tdcall,
 	},
 	{
@@ -331,16 +399,24 @@ static const struct vmbus_kind kinds[] = {
 #endif
 };
 
+/* The leaf is the paravisor's own; the hypervisor does not know it. */
+static bool is_confidential(void)
+{
+	return has_paravisor() &&
+	       cpuid_eax(HYPERV_CPUID_VIRT_STACK_PROPERTIES) & VS_CONFIDENTIAL_VMBUS;
+}
+
 const struct vmbus_kind *vmbus_isolation_kind(void)
 {
 	int type = hv_get_isolation_type();
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (kinds[i].type != type || kinds[i].has_paravisor != has_paravisor())
+		if (kinds[i].type != type || kinds[i].has_paravisor != has_paravisor() ||
+		    !kinds[i].para == is_confidential())
 			continue;
 		if (kinds[i].has_paravisor)
-			hv_para_set_sint_proxy(true);
+			hv_para_set_sint_proxy(!kinds[i].para);
 		pr_info("isolation VM: %s\n", kinds[i].name);
 		return &kinds[i];
 	}

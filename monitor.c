@@ -63,11 +63,11 @@ static void forget(void)
  */
 int vmbus_monitor_alloc(void)
 {
-	conn_pages = vmbus_pages_alloc(NR_PAGES, NUMA_NO_NODE, false);
+	conn_pages = vmbus_pages_alloc(NR_PAGES, NUMA_NO_NODE, 0);
 	if (!conn_pages)
 		return -ENOMEM;
 	if (vmbus_shared_aliased()) {
-		mapping = vmbus_shared_map(conn_pages, NR_PAGES);
+		mapping = vmbus_shared_map(conn_pages, NR_PAGES, false);
 		if (!mapping) {
 			vmbus_monitor_free();
 			return -ENOMEM;

@@ -25,11 +25,17 @@ struct hv_context hv_context = {
  */
 void vmbus_synic_show(unsigned int cpu)
 {
-	const struct vmbus_synic *synic = per_cpu_ptr(&vmbus_synic, cpu);
+	const struct vmbus_synic *synics = per_cpu(vmbus_synic, cpu);
 	struct hv_per_cpu_context *context = per_cpu_ptr(&cpu_context, cpu);
 
-	context->hyp_synic_message_page = PTR_ALIGN_DOWN((void *)synic->message, PAGE_SIZE);
-	context->hyp_synic_event_page = PTR_ALIGN_DOWN((void *)synic->events, PAGE_SIZE);
+	context->hyp_synic_message_page =
+		PTR_ALIGN_DOWN((void *)synics[VMBUS_SYNIC_HOST].message, PAGE_SIZE);
+	context->hyp_synic_event_page =
+		PTR_ALIGN_DOWN((void *)synics[VMBUS_SYNIC_HOST].events, PAGE_SIZE);
+	context->para_synic_message_page =
+		PTR_ALIGN_DOWN((void *)synics[VMBUS_SYNIC_PARAVISOR].message, PAGE_SIZE);
+	context->para_synic_event_page =
+		PTR_ALIGN_DOWN((void *)synics[VMBUS_SYNIC_PARAVISOR].events, PAGE_SIZE);
 }
 
 /**
@@ -59,11 +65,11 @@ struct device *hv_get_vmbus_root_device(void)
  * vmbus_is_confidential() - is the bus that of a paravisor, in encrypted memory?
  *
  * Context: any.
- * Return: false: the feature flag that asks for it is not offered to the host.
+ * Return: whether the paravisor has agreed to that.
  */
 bool vmbus_is_confidential(void)
 {
-	return false;
+	return READ_ONCE(vmbus_conn.features) & VMBUS_FEATURE_CONFIDENTIAL;
 }
 
 /**
@@ -105,8 +111,7 @@ void vmbus_set_skip_unload(bool skip)
  *	given to vmbus_establish_gpadl()
  * @nr_chunks: set to 0
  *
- * Kernels of isolation VMs, on which this module does not run, have memory there
- * that is shared already, in chunks.
+ * The kernel's own module may give out memory that is shared already, in chunks.
  *
  * Context: process, sleeps.
  * Return: zeroed memory for vmbus_free_buffer(); NULL if there is none.

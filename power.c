@@ -397,7 +397,8 @@ const struct dev_pm_ops vmbus_root_pm = {
  */
 int vmbus_power_syscore_suspend(void)
 {
-	struct hv_message *message = per_cpu(vmbus_synic, VMBUS_CONNECT_CPU).message;
+	struct hv_message *message =
+		per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], VMBUS_CONNECT_CPU).message;
 	u32 type;
 
 	vmbus_host->synic_suspend(VMBUS_CONNECT_CPU);

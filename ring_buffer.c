@@ -71,7 +71,7 @@ int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,
 		twice[1 + i] = pages[1 + i];
 		twice[1 + data_pages + i] = pages[1 + i];
 	}
-	shared = vmbus_shared_map(twice, nr_pages + data_pages);
+	shared = vmbus_shared_map(twice, nr_pages + data_pages, ring->private);
 	kvfree(twice);
 	if (!shared)
 		return -ENOMEM;

@@ -5,7 +5,8 @@
  * In an isolation VM the host sees what it is shown. It is shown a page before it
  * is told of it, and what was in the page is worth nothing then, on either side: the
  * page is zeroed. It is hidden after the host has let go of it, and before it is
- * anybody else's. What cannot be hidden is leaked, and counted.
+ * anybody else's. What cannot be hidden is leaked, and counted. Memory that is a
+ * paravisor's to use, and no host's, is never shown.
  *
  * Actions: channels are opened and closed, GPADLs come and go, in any task; late
  * confirmations on the message work. All that is visible is on one list, which is
@@ -29,10 +30,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 /**
- * struct shared - memory that was shown to the host
+ * struct shared - memory that the host uses, or a paravisor
  * @node: on the list of all of it
  * @buffer: a VSC's, or NULL for pages of ours
- * @visible: not hidden again
+ * @visible: the host may see it
  * @nr_pages: its number of pages
  * @pages: the pages, unless it is a VSC's; NULL where one is leaked
  */
@@ -64,9 +65,9 @@ unsigned long vmbus_leaked_kib(void)
 	return atomic_long_read(&leaked_pages) * (PAGE_SIZE / SZ_1K);
 }
 
-static void enlist(struct shared *shared)
+static void enlist(struct shared *shared, bool private)
 {
-	shared->visible = vmbus_host->set_visible;
+	shared->visible = vmbus_host->set_visible && !private;
 	mutex_lock(&shared_mutex);
 	list_add(&shared->node, &shared_list);
 	mutex_unlock(&shared_mutex);
@@ -90,15 +91,18 @@ bool vmbus_shared_aliased(void)
 }
 
 /**
- * vmbus_shared_map() - map visible pages one after the other
+ * vmbus_shared_map() - map pages one after the other
  * @pages: the pages, of which one may be there more than once
  * @nr_pages: their number
+ * @private: they are not visible
  *
  * Context: process, sleeps.
  * Return: where, for vunmap(); NULL for want of memory.
  */
-void *vmbus_shared_map(struct page **pages, u32 nr_pages)
+void *vmbus_shared_map(struct page **pages, u32 nr_pages, bool private)
 {
+	if (private)
+		return vmap(pages, nr_pages, VM_MAP, PAGE_KERNEL);
 	if (vmbus_shared_aliased())
 		return vmbus_host->isolation->map(pages, nr_pages);
 	return vmap(pages, nr_pages, VM_MAP, pgprot_decrypted(PAGE_KERNEL));
@@ -114,7 +118,7 @@ static bool zero_pages(struct shared *shared)
 			clear_page(page_address(shared->pages[i]));
 		return true;
 	}
-	all = vmbus_shared_map(shared->pages, shared->nr_pages);
+	all = vmbus_shared_map(shared->pages, shared->nr_pages, false);
 	if (!all)
 		return false;
 	memset(all, 0, shared->nr_pages * PAGE_SIZE);
@@ -208,28 +212,31 @@ static bool show_pages(struct shared *shared)
  * vmbus_pages_alloc() - allocate zeroed pages that the host can use
  * @nr_pages: how many
  * @node: NUMA node to take them from, if it can be
- * @linear: one block; else single pages, which fragmented memory has too
+ * @flags: VMBUS_PAGES_LINEAR: one block; else single pages, which fragmented memory
+ *	has too. VMBUS_PAGES_PRIVATE: they do not become visible, since who uses them is
+ *	a paravisor
  *
  * Context: process, sleeps.
  * Return: an array for vmbus_pages_free(), vmbus_pages_leak() or
  * vmbus_pages_park(); NULL if there is no memory, or, with a message, if the host
  * cannot be given it.
  */
-struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear)
+struct page **vmbus_pages_alloc(u32 nr_pages, int node, unsigned int flags)
 {
+	bool private = flags & VMBUS_PAGES_PRIVATE;
 	struct shared *shared = kvzalloc(struct_size(shared, pages, nr_pages), GFP_KERNEL);
 
 	if (!shared)
 		return NULL;
 	shared->nr_pages = nr_pages;
-	if (linear ? !alloc_linear_pages(shared->pages, nr_pages, node) :
-		     !alloc_single_pages(shared->pages, nr_pages, node)) {
+	if (flags & VMBUS_PAGES_LINEAR ? !alloc_linear_pages(shared->pages, nr_pages, node) :
+					 !alloc_single_pages(shared->pages, nr_pages, node)) {
 		kvfree(shared);
 		return NULL;
 	}
-	if (vmbus_host->set_visible && !show_pages(shared))
+	if (vmbus_host->set_visible && !private && !show_pages(shared))
 		return NULL;
-	enlist(shared);
+	enlist(shared, private);
 	return shared->pages;
 }
 
@@ -312,7 +319,7 @@ int vmbus_buffer_show(void *buffer, u32 nr_pages)
 	}
 	shared->buffer = buffer;
 	shared->nr_pages = nr_pages;
-	enlist(shared);
+	enlist(shared, false);
 	return 0;
 }
 

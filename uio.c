@@ -117,9 +117,11 @@ static DEFINE_MUTEX(files_mutex);
 /* Pages in any place; their mapping holds references to them. */
 static int map_pages(struct vmbus_chan *chan, struct vm_area_struct *vma)
 {
-	if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE || vmbus_shared_aliased())
+	if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE ||
+	    (vmbus_shared_aliased() && !chan->private_ring))
 		return -ENODEV;
-	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
+	if (!chan->private_ring)
+		vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	return vm_map_pages(vma, chan->ring_pages, chan->nr_ring_pages);
 }
 

@@ -35,7 +35,7 @@ static bool started;
 
 static int cpu_up_callback(unsigned int cpu)
 {
-	int err = vmbus_host->synic_up(cpu, per_cpu_ptr(&vmbus_synic, cpu));
+	int err = vmbus_host->synic_up(cpu, per_cpu(vmbus_synic, cpu));
 
 	if (!err)
 		vmbus_synic_show(cpu);
@@ -45,7 +45,7 @@ static int cpu_up_callback(unsigned int cpu)
 /* Whoever looks at the slots of all CPUs leaves this one out from now on. */
 static void forget_slot(unsigned int cpu)
 {
-	WRITE_ONCE(per_cpu(vmbus_synic, cpu).message, NULL);
+	WRITE_ONCE(per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], cpu).message, NULL);
 	vmbus_synic_show(cpu);
 }
 
@@ -337,6 +337,7 @@ static struct notifier_block panic_notifier = {
 
 static const struct vmbus_host_upcalls upcalls = {
 	.interrupt = vmbus_isr,
+	.interrupt_both = vmbus_isr_both,
 	.kexec = on_kexec,
 	.crash = on_crash,
 };

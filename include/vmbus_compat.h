@@ -34,6 +34,13 @@
 #define VMBUS_UNALIGNED_H	"linux/unaligned.h"
 #endif
 
+/* 7.0: cpuid() and its like have a header of their own; to be included by this name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define VMBUS_CPUID_H		"asm/processor.h"
+#else
+#define VMBUS_CPUID_H		"asm/cpuid/api.h"
+#endif
+
 /* 6.3: a root partition may itself be a guest. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define VMBUS_HV_NESTED		false
@@ -118,6 +125,17 @@
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 #define hv_para_set_sint_proxy(enable)			do { } while (0)
 #define hv_enable_coco_interrupt(cpu, vector, set)	do { } while (0)
+#define hv_para_get_synic_register(reg)			native_read_msr(reg)
+#define hv_para_set_synic_register(reg, value)		\
+	native_write_msr(reg, lower_32_bits(value), upper_32_bits(value))
+#endif
+
+/* 7.0: drivers see whether a paravisor uses a channel's memory. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define vmbus_show_private(channel, ring, memory)	do { } while (0)
+#else
+#define vmbus_show_private(channel, ring, memory)	\
+	do { (channel)->co_ring_buffer = (ring); (channel)->co_external_memory = (memory); } while (0)
 #endif
 
 /* 6.12: PCI is among the devices that an isolation VM takes. */

@@ -29,11 +29,25 @@ static_assert(sizeof(struct vmbus_post_input) == 256);
  * @messages: slots for messages, of which the VMBus SINT's is used
  * @events: event flags, likewise
  * @post: for messages to the host, where they need a page of their own
+ * @para_messages: as @messages, of a paravisor's bus
+ * @para_events: likewise
  */
 struct vmbus_hv_cpu {
 	struct hv_message_page *messages;
 	union hv_synic_event_flags *events;
 	struct vmbus_post_input *post;
+	struct hv_message_page *para_messages;
+	union hv_synic_event_flags *para_events;
+};
+
+/**
+ * struct vmbus_synic_regs - the registers of a SynIC of this CPU
+ * @get: read one of HV_MSR_*
+ * @set: write it
+ */
+struct vmbus_synic_regs {
+	u64 (*get)(unsigned int reg);
+	void (*set)(unsigned int reg, u64 value);
 };
 
 /**
@@ -42,6 +56,8 @@ struct vmbus_hv_cpu {
  * @type: enum hv_isolation_type, which arm64 does not have
  * @has_paravisor: whose SynIC pages these are then: they are where the SynIC's
  *	registers say, which keep saying so
+ * @para: the registers of its own SynIC, which has pages of ours, if it has a bus
+ *	(confidential VMBus); else NULL
  * @pages_up: give a CPU its pages, unless it has them; on that CPU, sleeps. 0,
  *	-ENOMEM, errors of set_memory_decrypted(); then what it has is freed later.
  * @pages_hide: the host may not see a CPU's pages any more, where they are ours,
@@ -56,6 +72,7 @@ struct vmbus_kind {
 	const char *name;
 	int type;
 	bool has_paravisor;
+	const struct vmbus_synic_regs *para;
 	int (*pages_up)(struct vmbus_hv_cpu *pages, unsigned int cpu);
 	void (*pages_hide)(struct vmbus_hv_cpu *pages);
 	void (*pages_free)(struct vmbus_hv_cpu *pages);
@@ -69,6 +86,8 @@ DECLARE_PER_CPU(struct vmbus_hv_cpu, vmbus_hv_cpu);
 int vmbus_hv_post(u32 connection_id, u32 type, const void *payload, size_t len);
 int vmbus_hv_post_result(u64 status);
 int vmbus_hv_signal(u64 connection_id);
+int vmbus_hv_own_pages(struct hv_message_page **messages, union hv_synic_event_flags **events,
+		       unsigned int cpu);
 
 /**
  * vmbus_post_fill() - write a message into the input of its hypercall

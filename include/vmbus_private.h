@@ -88,6 +88,8 @@ struct vmbus_ring_file {
  *
  * Constant once published:
  * @perf: served by the CPU spreading, others by the connect CPU
+ * @private_ring: a paravisor uses the ring, which no host may see
+ * @private_memory: the same of all other memory that it is given
  * @wq: where it is removed, and also added unless it is a device's primary
  *
  * @lock protects:
@@ -145,6 +147,8 @@ struct vmbus_chan {
 	struct vmbus_channel ch;
 
 	bool perf;
+	bool private_ring;
+	bool private_memory;
 	struct workqueue_struct *wq;
 
 	spinlock_t lock;	/* state, and who has the device after a rescind */
@@ -266,6 +270,7 @@ enum vmbus_conn_state {
  * @monitor_pages: host to guest, guest to host; those of struct vmbus_connection,
  *	where the driver uses them
  * @pages_watched: the host may write to them
+ * @features: VMBUS_FEATURE_* that both sides know; valid once connected
  * @skip_unload: a driver unloads the bus after a crash
  */
 struct vmbus_conn {
@@ -274,6 +279,7 @@ struct vmbus_conn {
 	void *int_page;
 	struct hv_monitor_page *monitor_pages[2];
 	bool pages_watched;
+	u32 features;
 	bool skip_unload;
 };
 
@@ -306,7 +312,7 @@ struct vmbus_bus {
 extern struct vmbus_deadlines vmbus_deadlines;
 extern struct vmbus_conn vmbus_conn;
 extern struct vmbus_bus vmbus_bus;
-DECLARE_PER_CPU(struct vmbus_synic, vmbus_synic);
+DECLARE_PER_CPU(struct vmbus_synic [VMBUS_NR_SYNICS], vmbus_synic);
 
 /**
  * struct vmbus_glue_ops - what the channel code asks of the device model
@@ -327,6 +333,12 @@ struct vmbus_glue_ops {
 	int (*channel_add)(struct vmbus_chan *chan);
 	void (*channel_del)(struct vmbus_chan *chan);
 };
+
+/* The bus is a paravisor's: the host has no say in what happens on it. */
+static inline bool vmbus_is_paravisors(void)
+{
+	return vmbus_host->isolation && vmbus_host->isolation->confidential;
+}
 
 /* connection.c */
 int vmbus_connect(u32 max_version);
@@ -383,7 +395,10 @@ int vmbus_chan_event(struct vmbus_chan *chan, enum vmbus_chan_event event);
 enum vmbus_channel_state vmbus_chan_visible_state(enum vmbus_chan_state state);
 
 /* shared.c */
-struct page **vmbus_pages_alloc(u32 nr_pages, int node, bool linear);
+#define VMBUS_PAGES_LINEAR	BIT(0)
+#define VMBUS_PAGES_PRIVATE	BIT(1)
+
+struct page **vmbus_pages_alloc(u32 nr_pages, int node, unsigned int flags);
 void vmbus_pages_free(struct page **pages);
 void vmbus_pages_leak(struct page **pages);
 bool vmbus_shared_aliased(void);
@@ -468,7 +483,7 @@ int vmbus_channel_rescind(struct vmbus_chan *chan);
 
 /* device_type.c */
 const struct vmbus_device *vmbus_device_info(const struct vmbus_channel_offer *offer);
-bool vmbus_offer_allowed(const struct vmbus_channel_offer *offer);
+int vmbus_offer_allowed(const struct vmbus_channel_offer_channel *offer);
 
 /* rescind.c */
 bool vmbus_rescind_told(struct vmbus_chan *chan);
@@ -535,6 +550,7 @@ static inline void vmbus_synic_show(unsigned int cpu)
 
 /* interrupt.c */
 void vmbus_isr(void);
+void vmbus_isr_both(void);
 void vmbus_events_handle(unsigned int cpu);
 int vmbus_events_drain(unsigned int cpu);
 void vmbus_messages_flush(void);

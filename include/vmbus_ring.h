@@ -28,6 +28,7 @@
  *	gave out, trailer included, 0 if none; the VSC's copy may be clamped
  * @broken: the shared part was found corrupt; sticky until the ring is closed
  * @reported: the caller has told the user so
+ * @private: its memory is not visible to the host, which is a paravisor; constant
  *
  * Outbound rings are serialised by info->ring_lock. An inbound ring has one
  * reader: the channel callback, or whoever the VSC lets read.
@@ -39,6 +40,7 @@ struct vmbus_ring {
 	u32 handed_out;
 	bool broken;
 	bool reported;
+	bool private;
 };
 
 /*
@@ -51,7 +53,7 @@ static inline u32 vmbus_ring_hv_pages(u32 nr_pages)
 }
 
 /* shared.c: maps what the host sees; undone by vunmap(). */
-void *vmbus_shared_map(struct page **pages, u32 nr_pages);
+void *vmbus_shared_map(struct page **pages, u32 nr_pages, bool private);
 
 void vmbus_ring_setup(struct vmbus_ring *ring, struct hv_ring_buffer_info *info);
 int vmbus_ring_map(struct vmbus_ring *ring, struct page **pages, u32 nr_pages,

@@ -46,6 +46,20 @@
 /* Version 6.0, which <linux/hyperv.h> of 6.12 does not know yet. */
 #define VMBUS_VERSION_6_0		((6 << 16) | 0)
 
+/*
+ * Feature flags of 6.0: bits 32 to 63 of the field that was the interrupt page in
+ * INITIATE_CONTACT; what the host agrees to stands behind VERSION_RESPONSE.
+ */
+#define VMBUS_CONTACT_FEATURES_SHIFT	32
+#define VMBUS_RESPONSE_FEATURES		sizeof(struct vmbus_channel_version_response)
+
+/* Offers may have the next two flags; only a paravisor agrees. */
+#define VMBUS_FEATURE_CONFIDENTIAL	BIT(4)
+
+/* The ring stays private; all other memory that the channel is given, too. */
+#define VMBUS_OFFER_PRIVATE_RING	BIT(1)
+#define VMBUS_OFFER_PRIVATE_MEMORY	BIT(2)
+
 #define VMBUS_VERSION_MAJOR(v)		((v) >> 16)
 #define VMBUS_VERSION_MINOR(v)		((v) & 0xffff)
 

@@ -138,7 +138,7 @@ void *vmap(struct page **pages, unsigned int count, unsigned long flags, int pro
 	return driver_start;
 }
 
-void *vmbus_shared_map(struct page **pages, u32 nr_pages)
+void *vmbus_shared_map(struct page **pages, u32 nr_pages, bool private)
 {
 	return vmap(pages, nr_pages, VM_MAP, 0);
 }

@@ -482,7 +482,7 @@ static void buffer_without_memory(struct kunit *test)
 
 static const void *slot_of(unsigned int cpu)
 {
-	return READ_ONCE(per_cpu(vmbus_synic, cpu).message);
+	return READ_ONCE(per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], cpu).message);
 }
 
 /* A slot that goes with its CPU is not looked at, and there again with the CPU. */

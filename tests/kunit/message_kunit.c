@@ -607,7 +607,7 @@ static void work_leaves_timer_messages(struct kunit *test)
 	sim_send_raw(0, SYNIC_TIMER, sizeof(marker), &marker, sizeof(marker));
 	KUNIT_EXPECT_FALSE(test, work_on_cpu(0, poll_messages, NULL));
 	KUNIT_EXPECT_EQ(test, sim_timers(), 0);
-	KUNIT_EXPECT_EQ(test, READ_ONCE(per_cpu(vmbus_synic, 0).message->header.message_type),
+	KUNIT_EXPECT_EQ(test, READ_ONCE(per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], 0).message->header.message_type),
 			SYNIC_TIMER);
 	sim_mute(false);
 	sim_event(0, FREE);

@@ -248,7 +248,7 @@ static void slot_is_left_empty(struct kunit *test)
 	sim_start_ok(test, NEWEST);
 	vsc_add(test, "sleeper", NULL);
 	KUNIT_ASSERT_EQ(test, freeze(&sleep), 0);
-	slot = per_cpu(vmbus_synic, VMBUS_CONNECT_CPU).message;
+	slot = per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], VMBUS_CONNECT_CPU).message;
 	sim_mute(true);
 	sim_send_relid(SIM_RESCIND, 9);
 	KUNIT_EXPECT_TRUE(test, sim_wait(READ_ONCE(slot->header.message_type) != HVMSG_NONE));
