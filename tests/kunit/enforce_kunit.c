@@ -451,9 +451,9 @@ static void *new_page(struct kunit *test)
 
 static long synic_up(void *unused)
 {
-	struct vmbus_synic synic;
+	struct vmbus_synic synics[VMBUS_NR_SYNICS];
 
-	return sim_ops()->synic_up(0, &synic);
+	return sim_ops()->synic_up(0, synics);
 }
 
 static long synic_down(void *unused)

@@ -25,6 +25,7 @@ static const char * const kinds[] = {
 	[SIM_VTOM] = "vtom",
 	[SIM_PARAVISOR] = "paravisor",
 	[SIM_ENLIGHTENED] = "enlightened",
+	[SIM_CONFIDENTIAL] = "confidential",
 };
 
 static enum sim_kind kind;
@@ -47,10 +48,10 @@ static int get_kind(char *buffer, const struct kernel_param *param)
 
 static const struct kernel_param_ops kind_ops = { .set = set_kind, .get = get_kind };
 module_param_cb(kind, &kind_ops, NULL, 0444);
-MODULE_PARM_DESC(kind, "Kind of VM that the suites run as: ordinary, vtom, paravisor, enlightened");
+MODULE_PARM_DESC(kind, "Kind of VM that the suites run as: ordinary, vtom, paravisor, enlightened, confidential");
 
 /* The reason has a line of its own, since 6.1 says none for the cases of a parameter. */
-static void skip(struct kunit *test, const char *why)
+void sim_skip(struct kunit *test, const char *why)
 {
 	kunit_info(test, "skipped: %s", why);
 	kunit_skip(test, "%s", why);
@@ -59,19 +60,19 @@ static void skip(struct kunit *test, const char *why)
 void sim_needs_version(struct kunit *test, u32 version)
 {
 	if (sim_isolated() && version < SIM_V(5, 2))
-		skip(test, "an isolation VM takes no version below 5.2");
+		sim_skip(test, "an isolation VM takes no version below 5.2");
 }
 
 void sim_needs_ordinary(struct kunit *test, const char *why)
 {
 	if (kind != SIM_ORDINARY)
-		skip(test, why);
+		sim_skip(test, why);
 }
 
 void sim_needs_linear_rings(struct kunit *test)
 {
 	if (kind == SIM_VTOM)
-		skip(test, "a program cannot map what is above the boundary");
+		sim_skip(test, "a program cannot map what is above the boundary");
 }
 
 const void *sim_versions_gen_params(VMBUS_PARAM_TEST const void *prev, char *desc)
@@ -123,7 +124,8 @@ void sim_drain(struct kunit *test)
 	/* A message is fetched after the one before it was handled. */
 	KUNIT_ASSERT_TRUE(test, sim_wait(sim_all_fetched()));
 	for_each_online_cpu(cpu)
-		sim_send_raw(cpu, SYNIC_VMBUS, sizeof(marker), &marker, sizeof(marker));
+		sim_send_slot(sim_bus_synic(), cpu, SYNIC_VMBUS, sizeof(marker), &marker,
+			      sizeof(marker));
 	KUNIT_ASSERT_TRUE(test, sim_wait(sim_all_fetched()));
 }
 
@@ -156,7 +158,7 @@ int sim_init(struct kunit *test)
 int sim_start_max(struct kunit *test, u32 version, u32 max)
 {
 	sim_needs_version(test, min(version, max));
-	return sim_connect(version, max);
+	return sim_connect(sim_which_version(version), max);
 }
 
 int sim_start(struct kunit *test, u32 version)
@@ -167,7 +169,7 @@ int sim_start(struct kunit *test, u32 version)
 void sim_start_ok(struct kunit *test, u32 version)
 {
 	KUNIT_ASSERT_EQ(test, sim_start(test, version), 0);
-	KUNIT_ASSERT_EQ(test, vmbus_proto_version, version);
+	KUNIT_ASSERT_EQ(test, vmbus_proto_version, sim_which_version(version));
 }
 
 void sim_stop(struct kunit *test)

@@ -292,6 +292,29 @@ void sim_short_version_response(u32 len)
 	host.version_len = len;
 }
 
+u32 sim_which_version(u32 version)
+{
+	if (version != SIM_USUAL)
+		return version;
+	return sim_confidential() ? SIM_V(6, 0) : SIM_V(5, 3);
+}
+
+void sim_claim_features(u32 features)
+{
+	host.claims = true;
+	host.claimed = features;
+}
+
+u32 sim_asked_features(void)
+{
+	return host.asked;
+}
+
+u32 sim_agreed_features(void)
+{
+	return host.features;
+}
+
 void sim_keep_handles(bool keep)
 {
 	host.keeps_handles = keep;
@@ -361,6 +384,7 @@ int sim_begin(u64 seed)
 		return -ENOMEM;
 	sim_machine_init(seed);
 	sim_visible_init();
+	sim_private_init();
 	return 0;
 }
 
@@ -394,7 +418,7 @@ bool sim_disconnect(void)
 void sim_set_version(u32 version)
 {
 	sim_lock();
-	host.max_version = version;
+	host.max_version = sim_which_version(version);
 	sim_unlock();
 }
 
@@ -416,6 +440,7 @@ void sim_forget_guest(void)
 	sim_free_gpadls_of(0);
 	sim_leave_connection();
 	host.version = 0;
+	host.features = 0;
 	host.wants_offers = false;
 	sim_unlock();
 }
@@ -441,6 +466,7 @@ void sim_end(void)
 	}
 	sim_free_gpadls_of(0);
 	sim_leave_connection();
+	sim_private_exit();
 	sim_visible_exit();
 	free_list(&host.delayed);
 	free_list(&host.held);

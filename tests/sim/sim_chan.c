@@ -27,7 +27,9 @@ struct sim_gpadl *sim_find_gpadl(u32 handle)
 /* Its pages are the guest's alone again. */
 void sim_leave_gpadl(struct sim_gpadl *gpadl)
 {
-	if (!gpadl->left)
+	if (!gpadl->left && gpadl->private)
+		sim_drop_pages(gpadl->pfns, gpadl->known);
+	else if (!gpadl->left)
 		sim_leave_pages(gpadl->pfns, gpadl->known);
 	gpadl->left = true;
 }
@@ -85,11 +87,18 @@ void *sim_map_gpadl_locked(const struct sim_chan *chan, u32 handle, u32 *bytes)
 {
 	struct sim_gpadl *gpadl = sim_find_gpadl(handle);
 	void *at;
+	u32 i;
 
 	lockdep_assert_held(&sim_model);
 	if (!gpadl || gpadl->relid != chan->relid || gpadl->torn || gpadl->ignored ||
 	    gpadl->mapped || gpadl->known < gpadl->nr_pages || handle == chan->ring_gpadl)
 		return NULL;
+	for (i = 0; i < gpadl->nr_pages; i++) {
+		if (sim_external_is_private(chan))
+			sim_reach_private(gpadl->pfns[i]);
+		else
+			sim_reach(gpadl->pfns[i]);
+	}
 	at = sim_map_pages(gpadl->pfns, gpadl->nr_pages);
 	gpadl->mapped = at;
 	*bytes = gpadl->nr_pages * SIM_PAGE;
@@ -113,6 +122,21 @@ void sim_unmap_gpadl_locked(u32 handle, void *at)
 }
 
 /* ---- channels ---- */
+
+void sim_share_all(void)
+{
+	host.shares_all = true;
+}
+
+bool sim_ring_is_private(const struct sim_chan *chan)
+{
+	return chan->co_ring && host.features & SIM_FEATURE_CONFIDENTIAL;
+}
+
+bool sim_external_is_private(const struct sim_chan *chan)
+{
+	return chan->co_external && host.features & SIM_FEATURE_CONFIDENTIAL;
+}
 
 struct sim_chan *sim_chan_locked(u32 relid)
 {
@@ -138,6 +162,9 @@ struct sim_chan *sim_new_locked(u32 relid, const guid_t *type, const struct sim_
 	id[3] = sim_random(U32_MAX);
 	memcpy(&chan->instance, id, sizeof(id));
 	chan->vsp = vsp ?: &sim_manual;
+	/* All sorts there are, in every case that has three channels. */
+	chan->co_ring = sim_confidential() && !host.shares_all && relid % 3;
+	chan->co_external = chan->co_ring && relid % 3 == 1;
 	host.chans[relid] = chan;
 	return chan;
 }
@@ -180,6 +207,10 @@ void sim_make_offer(const struct sim_chan *chan, struct sim_msg_offer *msg)
 	memcpy(msg->type, &chan->type, 16);
 	memcpy(msg->instance, &chan->instance, 16);
 	msg->flags = chan->flags;
+	if (sim_ring_is_private(chan))
+		msg->flags |= SIM_OFFER_CO_RING;
+	if (sim_external_is_private(chan))
+		msg->flags |= SIM_OFFER_CO_EXTERNAL;
 	msg->user_defined[SIM_OFFER_FROM_HOST] = chan->from_host;
 	msg->sub_channel = chan->sub;
 	msg->relid = chan->relid;
@@ -205,6 +236,8 @@ void sim_offer_locked(struct sim_chan *chan)
 		return;
 	chan->offered = true;
 	host.watches |= chan->monitored;
+	sim_set_private(chan->relid, sim_ring_is_private(chan), sim_external_is_private(chan));
+	sim_place_events(chan->relid, sim_ring_is_private(chan) || sim_external_is_private(chan));
 	sim_send_offer(chan);
 }
 

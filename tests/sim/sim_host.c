@@ -274,12 +274,23 @@ static void forget_guest(void)
 			chan->offered = false;
 	}
 	host.version = 0;
+	host.features = 0;
 	host.wants_offers = false;
 	host.monitor = NULL;
 	host.send_flags = NULL;
 }
 
 /* ---- what the guest says ---- */
+
+static u32 asked_features(const struct sim_msg_contact *msg)
+{
+	return msg->version >= SIM_V(5, 0) ? upper_32_bits(msg->target) : 0;
+}
+
+static u32 possible_features(const struct sim_msg_contact *msg)
+{
+	return sim_confidential() && msg->version >= SIM_V(6, 0) ? SIM_FEATURE_CONFIDENTIAL : 0;
+}
 
 static void check_contact(const struct sim_post *post, const struct sim_msg_contact *msg)
 {
@@ -290,9 +301,12 @@ static void check_contact(const struct sim_post *post, const struct sim_msg_cont
 			      post->connection_id);
 	if (!sim_vp_up(msg->target_vp, &cpu) || cpu)
 		sim_violation("messages wanted on VP 0x%x", msg->target_vp);
-	if (msg->version >= SIM_V(5, 0) ? msg->target != SIM_SINT :
+	if (msg->version >= SIM_V(5, 0) ? (u32)msg->target != SIM_SINT :
 					  !msg->target || offset_in_page(msg->target))
 		sim_violation("sint or interrupt page 0x%llx", msg->target);
+	if (asked_features(msg) & ~possible_features(msg))
+		sim_violation("features 0x%x asked for at version 0x%x", asked_features(msg),
+			      msg->version);
 	if (!msg->monitor_page[0] || !msg->monitor_page[1] ||
 	    msg->monitor_page[0] == msg->monitor_page[1] ||
 	    offset_in_page(msg->monitor_page[0] | msg->monitor_page[1]))
@@ -333,9 +347,10 @@ static void offer_unasked(void)
 static void handle_contact(const struct sim_post *post)
 {
 	const struct sim_msg_contact *msg = (const void *)post->payload;
-	struct sim_msg_version reply = { .header.type = SIM_VERSION_RESPONSE };
+	struct sim_msg_version_6 full = { .old.header.type = SIM_VERSION_RESPONSE };
+	struct sim_msg_version *reply = &full.old;
 	const struct sim_rule *rule;
-	u32 len = sizeof(reply);
+	u32 len = sizeof(*reply), possible;
 	unsigned int i;
 
 	/* Before 3.0 guests cannot say that they go. */
@@ -350,31 +365,40 @@ static void handle_contact(const struct sim_post *post)
 			sim_free_gpadls_of(0);
 	}
 	host.unloaded = false;
+	host.asked = asked_features(msg);
 	rule = match_rule(SIM_CONTACT, NULL);
 	if (is(rule, SIM_IGNORE))
 		return;
 
 	for (i = 0; i < sim_nr_versions && msg->version <= host.max_version; i++)
-		reply.supported |= sim_versions[i].version == msg->version;
+		reply->supported |= sim_versions[i].version == msg->version;
 	if (is(rule, SIM_REFUSE)) {
-		reply.supported = rule->status != 0;
-		reply.state = rule->status;
+		reply->supported = rule->status != 0;
+		reply->state = rule->status;
 	}
 	host.contacted = true;
 	if (msg->version >= SIM_V(5, 0)) {
 		host.connection_id = 0x800 + sim_random(0x1000);
-		reply.connection_id = host.connection_id;
+		reply->connection_id = host.connection_id;
 	} else {
 		host.connection_id = 1;
-		reply.connection_id = sim_random(2) ? msg->version : 0;
+		reply->connection_id = sim_random(2) ? msg->version : 0;
 		if (sim_random(2))
-			len -= sizeof(reply.connection_id);
+			len -= sizeof(reply->connection_id);
 	}
-	if (reply.supported && !reply.state) {
+	if (msg->version >= SIM_V(6, 0))
+		len = offsetofend(struct sim_msg_version_6, features);
+	len = host.version_len ?: len;
+	possible = host.asked & possible_features(msg);
+	full.features = host.claims ? host.claimed : possible;
+	if (reply->supported && !reply->state) {
 		host.version = msg->version;
+		/* What the guest cannot read it does not know of. */
+		if (len >= offsetofend(struct sim_msg_version_6, features))
+			host.features = full.features & possible;
 		keep_pages(msg);
 	}
-	answer(rule, &reply, host.version_len ?: len, &reply.connection_id);
+	answer(rule, &full, len, &reply->connection_id);
 	if (host.version && host.offers_unasked)
 		offer_unasked();
 }
@@ -414,7 +438,9 @@ static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 	const struct sim_chan *chan = sim_chan_locked(gpadl->relid);
 
 	/* What is not there to be seen is found below. */
-	if (!chan->rescinded)
+	if (!chan->rescinded && gpadl->private)
+		sim_keep_pages(pfns, now);
+	else if (!chan->rescinded)
 		sim_use_pages(pfns, now);
 	for (i = 0; i < now; i++) {
 		/*
@@ -423,7 +449,7 @@ static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 		 */
 		if (!sim_page_valid(pfns[i]) ||
 		    (!chan->rescinded && (!page_count(sim_page(pfns[i])) ||
-					  !sim_is_visible(pfns[i]))))
+					  sim_is_visible(pfns[i]) == gpadl->private)))
 			sim_violation("GPADL 0x%x: page 0x%llx", gpadl->handle, pfns[i]);
 		gpadl->pfns[gpadl->known++] = pfns[i];
 	}
@@ -476,6 +502,9 @@ static void handle_gpadl(const struct sim_post *post)
 	if (rule)
 		gpadl->rule = *rule;
 	gpadl->left = chan->rescinded;
+	/* An open channel has its ring: this is something else. */
+	gpadl->private = sim_to_be_private(msg->relid, msg->pfn[0]) &&
+			 (!chan->open || sim_external_is_private(chan));
 	list_add_tail(&gpadl->node, &host.gpadls);
 	add_pfns(gpadl, msg->pfn, HEADER_PFNS);
 	gpadl_complete(gpadl);
@@ -559,6 +588,17 @@ static bool open_chan(struct sim_chan *chan, const struct sim_msg_open *msg)
 			      chan->relid, msg->gpadl, msg->target_vp, msg->downstream_page);
 		return false;
 	}
+	if (gpadl->private != sim_ring_is_private(chan)) {
+		if (gpadl->private)
+			sim_violation("ring of relid %u is private, the host was to use it",
+				      chan->relid);
+		else
+			sim_violation("ring of relid %u is visible, was to be private",
+				      chan->relid);
+		return false;
+	}
+	chan->in.private = gpadl->private;
+	chan->out.private = gpadl->private;
 	sim_check_zeroed(gpadl->pfns, gpadl->nr_pages);
 	if (sim_ring_map(&chan->in, gpadl->pfns, msg->downstream_page))
 		return false;

@@ -26,6 +26,7 @@
 #include <linux/types.h>
 #include <linux/uuid.h>
 
+#include "../../include/vmbus_host.h"
 #include "sim_wire.h"
 
 struct kunit;
@@ -38,6 +39,7 @@ struct sim_ring {
 	u64 *pfns;		/* of both, the header's first */
 	u32 size;		/* of data, bytes */
 	u32 pos;		/* the host's own index */
+	bool private;		/* the paravisor's, in memory that no host sees */
 };
 
 /**
@@ -72,6 +74,9 @@ extern const struct sim_vsp sim_storage;	/* the same; closed, it rescinds them *
  * @withheld: it is not offered, whatever happens
  * @keeps_subs: sim_storage: the sub-channels stay when it is closed
  * @kept: its relid is for nothing else, so that it can be offered again
+ * @co_ring: the offer says that its ring stays private, where the guest has agreed to
+ *	confidential channels; set in a confidential VM for two relids of three
+ * @co_external: the same of all other memory; set for one of these two
  */
 struct sim_chan {
 	u32 relid;
@@ -87,6 +92,8 @@ struct sim_chan {
 	bool withheld;
 	bool keeps_subs;
 	bool kept;
+	bool co_ring;
+	bool co_external;
 	const struct sim_vsp *vsp;
 	u32 source_left;	/* sim_source: packets to write */
 	u32 source_size;	/* sim_source: payload bytes of each, at least 8 */
@@ -168,13 +175,24 @@ extern guid_t sim_type_unknown;		/* none; shutdown, which no test has a driver f
  *	has it
  * @SIM_PARAVISOR: the same, and it finds what is shared where it was; as 6.12
  * @SIM_ENLIGHTENED: likewise, and there is no boundary
+ * @SIM_CONFIDENTIAL: as SIM_PARAVISOR, and the paravisor has a bus of its own: it is
+ *	the simulated host, which uses private memory of the channels that say so
  */
 enum sim_kind {
 	SIM_ORDINARY,
 	SIM_VTOM,
 	SIM_PARAVISOR,
 	SIM_ENLIGHTENED,
+	SIM_CONFIDENTIAL,
 };
+
+/*
+ * What cases speak that are about no version: the newest of LTS kernels, and on a
+ * confidential bus the first that knows of it.
+ */
+#define SIM_USUAL	U32_MAX
+
+u32 sim_which_version(u32 version);	/* that number, or what SIM_USUAL is now */
 
 /* All versions that the driver speaks, worst first, for KUNIT_ARRAY_PARAM. */
 struct sim_version {
@@ -198,6 +216,7 @@ int sim_begin(u64 seed);
 /* Before sim_connect(); ordinary at first. */
 void sim_set_kind(enum sim_kind kind);
 bool sim_isolated(void);
+bool sim_confidential(void);	/* there is the paravisor's bus */
 bool sim_has_alias(void);	/* what is visible is found above the boundary alone */
 /* Bits that addresses of visible pages have, where the protocol wants them; 0: none. */
 u64 sim_boundary(void);
@@ -220,6 +239,8 @@ bool sim_disconnect(void);
 int sim_init(struct kunit *test);
 void sim_exit(struct kunit *test);
 
+/* The case is skipped, for a reason that the log has on any kernel. */
+void sim_skip(struct kunit *test, const char *why);
 /* The case has nothing to say of an isolation VM: it is skipped there, for the reason given. */
 void sim_needs_version(struct kunit *test, u32 version);
 void sim_needs_ordinary(struct kunit *test, const char *why);
@@ -293,6 +314,11 @@ void sim_rescind_alone_locked(struct sim_chan *chan);
 void sim_reoffer(struct sim_chan *chan);
 void sim_reoffer_locked(struct sim_chan *chan);
 struct sim_chan *sim_chan_locked(u32 relid);
+/* For cases about what the host can see: channels from now on keep nothing private. */
+void sim_share_all(void);
+/* What co_ring and co_external come to: the guest has to have agreed to such channels. */
+bool sim_ring_is_private(const struct sim_chan *chan);
+bool sim_external_is_private(const struct sim_chan *chan);
 /* While no guest is connected: offered to the next, whatever was before, or not. */
 void sim_return(struct sim_chan *chan);
 void sim_withhold(struct sim_chan *chan);
@@ -350,6 +376,10 @@ void sim_refuse_signals(u32 relid, unsigned int times);
 unsigned int sim_refused_signals(void);
 void sim_no_contact_port(bool missing);	/* connection 4 is unknown, as before 5.0 */
 void sim_short_version_response(u32 len);	/* bytes of VERSION_RESPONSE; 0: as usual */
+/* It says that it agrees to these features, whatever was asked; the guest has to mask them. */
+void sim_claim_features(u32 features);
+u32 sim_asked_features(void);		/* by the last INITIATE_CONTACT */
+u32 sim_agreed_features(void);		/* what both know of now */
 void sim_message_cpu(unsigned int cpu);	/* where messages are delivered; 0 at first */
 void sim_mute(bool mute);		/* deliver, but interrupt nobody */
 /* Of this channel; its event flags as well; relid 0: of none from now on. */
@@ -361,6 +391,10 @@ void sim_fail_visible(unsigned int after, bool visible);	/* the nth call */
 unsigned int sim_failed_visible(void);	/* its pages; 0: it has not come */
 void sim_end_visibility(void);	/* from now on each call is refused, as once a kexec has begun */
 unsigned long sim_visible_pages(void);
+/* Those, and private ones that a paravisor's GPADLs have. */
+unsigned long sim_host_pages(void);
+/* From now on map() is there, which finds what the guest maps as visible and is not. */
+void sim_watch_maps(void);
 /* A buffer that the driver left visible is private now, for the test to free it. */
 void sim_take_back(void *buffer, u32 nr_pages);
 /* At all that is visible, as the host does anyway when a page is taken back, and in the end. */
@@ -372,8 +406,13 @@ void sim_look_at_visible(void);
 void sim_send(const void *payload, u32 len);
 /* All VMBus messages from now on are so many bytes longer, as a later version's. */
 void sim_pad_messages(u32 bytes);
-/* Any SynIC message in a CPU's slot; @size may lie. */
+/* Any SynIC message in the host's slot of a CPU; @size may lie. */
 void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len);
+/* Who has the bus sends its messages: VMBUS_SYNIC_... */
+unsigned int sim_bus_synic(void);
+/* As sim_send_raw(), in the one or the other slot. */
+void sim_send_slot(unsigned int which, unsigned int cpu, u32 type, u8 size, const void *payload,
+		   u32 len);
 /* Builds and sends one. */
 void sim_send_relid(u32 type, u32 relid);
 void sim_send_result(u32 type, u32 relid, u32 id, u32 status);
@@ -391,6 +430,8 @@ bool sim_all_fetched(void);
 unsigned int sim_queued(void);
 /* Sets the event flag and interrupts the CPU, whatever the state. */
 void sim_event(unsigned int cpu, u32 relid);
+/* The same in the one or the other page: VMBUS_SYNIC_... */
+void sim_event_page(unsigned int which, unsigned int cpu, u32 relid);
 /* Interrupts the channel's target if it is open; counted. */
 void sim_interrupt_locked(struct sim_chan *chan);
 

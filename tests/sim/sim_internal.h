@@ -3,7 +3,8 @@
  * What the files of the simulated host share. sim_machine.c is the hypervisor:
  * processors, slots, posts. sim_host.c is the VMBus host. sim_ring.c is its side
  * of the rings and the devices. sim_visible.c is what it can see of the guest's
- * memory. sim.c has the state of all.
+ * memory, sim_private.c what the paravisor uses of the rest. sim.c has the state of
+ * all.
  */
 #ifndef _SIM_INTERNAL_H
 #define _SIM_INTERNAL_H
@@ -45,6 +46,7 @@ struct sim_gpadl {
 	bool ignored;		/* by a rule */
 	bool torn;		/* TORNDOWN is on its way or withheld */
 	bool mapped;		/* a VSP uses it */
+	bool private;		/* it stays so: the host is the paravisor */
 	bool left;		/* the host uses none of its pages any more */
 	struct sim_rule rule;
 	u64 *pfns;		/* of the host's pages */
@@ -74,6 +76,10 @@ struct sim_state {
 	u32 version;		/* agreed; 0: not connected */
 	u32 connection_id;
 	u32 version_len;
+	bool claims;		/* the reply says that it agrees to .claimed, whatever was asked */
+	u32 claimed;
+	u32 asked, features;	/* by the guest; of them agreed to */
+	bool shares_all;	/* new channels keep nothing private */
 	bool offers_unasked, offers_again;
 	bool keeps_handles;
 	u32 linger_ms;
@@ -116,8 +122,8 @@ bool sim_next_post(struct sim_post *post);
 bool sim_next_signal(u32 *relid);
 void sim_count_signal(u32 relid);
 void sim_wake(void);
-void sim_transmit(unsigned int cpu, struct sim_message *msg);
-void sim_transmit_vmbus(const void *payload, u32 len);
+/* Whose the channel of this relid is, and so in which page its events come. */
+void sim_place_events(u32 relid, bool of_paravisor);
 bool sim_vp_up(u32 vp, unsigned int *cpu);
 void sim_count_sent(u32 type);
 
@@ -134,6 +140,7 @@ bool sim_uses_visibility(void);
 int sim_set_visible(void *addr, int nr_pages, bool visible);
 void sim_check_post(const void *payload, u32 len);
 bool sim_is_visible(u64 pfn);
+void sim_check_visible(const u64 *pfns, u32 nr_pages);
 /* The host is about to read or write there: the page has to be visible, and the guest's. */
 void sim_reach(u64 pfn);
 /* The guest says that they are ready for the host: it has to have cleared the noise. */
@@ -147,6 +154,30 @@ void *sim_try_view_address(u64 address);
 void sim_use_pages(const u64 *pfns, u32 nr_pages);
 void sim_leave_pages(const u64 *pfns, u32 nr_pages);
 const struct vmbus_isolation *sim_isolation(void);
+
+/* sim_private.c: pages are the host's here, too, and it is the paravisor */
+void sim_private_init(void);
+void sim_private_exit(void);
+/* What stays private of a channel that is about to be offered. */
+void sim_set_private(u32 relid, bool ring, bool external);
+/*
+ * A GPADL of this channel, of which the first page is given, is to stay private. Of a
+ * channel of which that is true of the ring alone it depends on what the guest has done:
+ * at OPENCHANNEL it is known what was a ring.
+ */
+bool sim_to_be_private(u32 relid, u64 first);
+/* The guest posts a description of memory. */
+void sim_check_header(u32 relid, u32 handle, const u64 *pfns, u32 nr_pages);
+void sim_check_body(u32 handle, const u64 *pfns, u32 nr_pages);
+/* From being told of them until it has let go: private, and the guest's. */
+void sim_keep_pages(const u64 *pfns, u32 nr_pages);
+void sim_drop_pages(const u64 *pfns, u32 nr_pages);
+bool sim_keeps(unsigned long guest_pfn);
+/* The test has taken it back from everybody. */
+void sim_forget_page(unsigned long guest_pfn);
+unsigned long sim_kept_pages(void);
+/* The paravisor is about to read or write there. */
+void sim_reach_private(u64 pfn);
 
 /* sim_chan.c */
 void sim_close_chan(struct sim_chan *chan);

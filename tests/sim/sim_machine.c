@@ -35,13 +35,19 @@
 #define SYNIC_FREE	0
 #define SYNIC_VMBUS	1
 
-struct vp {
-	unsigned int cpu;
+/* What a SynIC has for VMBus. */
+struct synic {
 	struct sim_slot *slot;
 	unsigned long *events;
+	struct list_head queue;		/* messages that wait for the slot */
+};
+
+/* The paravisor's SynIC is used where there is one: VMBUS_SYNIC_... are the indices. */
+struct vp {
+	unsigned int cpu;
+	struct synic synics[VMBUS_NR_SYNICS];
 	bool up;
 	int up_error;
-	struct list_head queue;
 	call_single_data_t csd;
 	struct irq_work work;
 };
@@ -82,6 +88,8 @@ static struct {
 	u32 refused_relid;
 	atomic_t refuse, refused;	/* signals */
 	unsigned int sent[SIM_NR_TYPES];
+	/* Relids whose events the paravisor sends. */
+	DECLARE_BITMAP(of_paravisor, SIM_RELIDS);
 } machine;
 
 static DEFINE_PER_CPU(struct vp, vps);
@@ -103,7 +111,11 @@ static void enter_driver(struct irq_work *work)
 {
 	const struct vmbus_host_upcalls *upcalls = READ_ONCE(machine.upcalls);
 
-	if (upcalls)
+	if (!upcalls)
+		return;
+	if (sim_confidential())
+		upcalls->interrupt_both();
+	else
 		upcalls->interrupt();
 }
 
@@ -123,21 +135,22 @@ static void interrupt(struct vp *vp)
 		smp_call_function_single_async(vp->cpu, &vp->csd);
 }
 
-static void deliver(struct vp *vp)
+static void deliver(struct vp *vp, struct synic *synic)
 {
+	struct sim_slot *slot = synic->slot;
 	struct sim_message *msg;
 
 	lockdep_assert_held(&machine.lock);
-	if (!vp->up || machine.silent || vp->slot->type != SYNIC_FREE || list_empty(&vp->queue))
+	if (!vp->up || machine.silent || slot->type != SYNIC_FREE || list_empty(&synic->queue))
 		return;
-	msg = list_first_entry(&vp->queue, struct sim_message, node);
+	msg = list_first_entry(&synic->queue, struct sim_message, node);
 	list_move_tail(&msg->node, &machine.delivered);
-	memcpy(vp->slot->payload, msg->payload, sizeof(msg->payload));
-	vp->slot->size = msg->size;
-	vp->slot->flags = !list_empty(&vp->queue);
+	memcpy(slot->payload, msg->payload, sizeof(msg->payload));
+	slot->size = msg->size;
+	slot->flags = !list_empty(&synic->queue);
 	/* The type says that the rest is there. */
 	smp_wmb();
-	WRITE_ONCE(vp->slot->type, msg->synic_type);
+	WRITE_ONCE(slot->type, msg->synic_type);
 	interrupt(vp);
 }
 
@@ -163,14 +176,15 @@ static void free_delivered(void)
 }
 
 /* Takes over @msg. */
-void sim_transmit(unsigned int cpu, struct sim_message *msg)
+static void transmit(unsigned int cpu, unsigned int which, struct sim_message *msg)
 {
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	struct synic *synic = &vp->synics[which];
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&machine.lock, flags);
-	list_add_tail(&msg->node, &vp->queue);
-	deliver(vp);
+	list_add_tail(&msg->node, &synic->queue);
+	deliver(vp, synic);
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
@@ -189,7 +203,12 @@ unsigned int sim_sent(u32 type)
 	return READ_ONCE(machine.sent[type]);
 }
 
-void sim_transmit_vmbus(const void *payload, u32 len)
+unsigned int sim_bus_synic(void)
+{
+	return sim_confidential() ? VMBUS_SYNIC_PARAVISOR : VMBUS_SYNIC_HOST;
+}
+
+static void transmit_vmbus(const void *payload, u32 len)
 {
 	struct sim_message *msg = kzalloc(sizeof(*msg), GFP_KERNEL | __GFP_NOFAIL);
 
@@ -197,7 +216,7 @@ void sim_transmit_vmbus(const void *payload, u32 len)
 	msg->size = min_t(u32, len + READ_ONCE(machine.padding), SIM_PAYLOAD);
 	memset(msg->payload, 0xff, msg->size);
 	memcpy(msg->payload, payload, len);
-	sim_transmit(READ_ONCE(machine.message_cpu), msg);
+	transmit(READ_ONCE(machine.message_cpu), sim_bus_synic(), msg);
 }
 
 void sim_send(const void *payload, u32 len)
@@ -208,30 +227,47 @@ void sim_send(const void *payload, u32 len)
 		sim_count_sent(header->type);
 	if (host.overhears)
 		host.overhears(true, 0, payload, len);
-	sim_transmit_vmbus(payload, len);
+	transmit_vmbus(payload, len);
 }
 
-void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len)
+void sim_send_slot(unsigned int which, unsigned int cpu, u32 type, u8 size, const void *payload,
+		   u32 len)
 {
 	struct sim_message *msg = kzalloc(sizeof(*msg), GFP_KERNEL | __GFP_NOFAIL);
 
 	msg->synic_type = type;
 	msg->size = size;
 	memcpy(msg->payload, payload, len);
-	sim_transmit(cpu, msg);
+	transmit(cpu, which, msg);
 }
 
-void sim_event(unsigned int cpu, u32 relid)
+void sim_send_raw(unsigned int cpu, u32 type, u8 size, const void *payload, u32 len)
+{
+	sim_send_slot(VMBUS_SYNIC_HOST, cpu, type, size, payload, len);
+}
+
+void sim_event_page(unsigned int which, unsigned int cpu, u32 relid)
 {
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (machine.lost.relid != relid || !machine.lost.flags_too)
-		set_bit(relid, vp->events);
+		set_bit(relid, vp->synics[which].events);
 	if (machine.lost.relid != relid)
 		interrupt(vp);
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
+}
+
+void sim_event(unsigned int cpu, u32 relid)
+{
+	sim_event_page(test_bit(relid, machine.of_paravisor) ? VMBUS_SYNIC_PARAVISOR :
+							       VMBUS_SYNIC_HOST, cpu, relid);
+}
+
+void sim_place_events(u32 relid, bool of_paravisor)
+{
+	assign_bit(relid, machine.of_paravisor, of_paravisor);
 }
 
 bool sim_vp_up(u32 vp, unsigned int *cpu)
@@ -239,6 +275,22 @@ bool sim_vp_up(u32 vp, unsigned int *cpu)
 	*cpu = vp - FIRST_VP;
 	return vp >= FIRST_VP && *cpu < nr_cpu_ids && cpu_possible(*cpu) &&
 	       READ_ONCE(per_cpu(vps, *cpu).up);
+}
+
+/* Messages for this CPU that the driver has not fetched. */
+static unsigned int queued(const struct vp *vp)
+{
+	const struct synic *synic;
+	struct sim_message *msg;
+	unsigned int count = 0;
+
+	lockdep_assert_held(&machine.lock);
+	for (synic = vp->synics; synic < vp->synics + VMBUS_NR_SYNICS; synic++) {
+		list_for_each_entry(msg, &synic->queue, node)
+			count++;
+		count += synic->slot->type != SYNIC_FREE;
+	}
+	return count;
 }
 
 bool sim_all_fetched(void)
@@ -251,7 +303,7 @@ bool sim_all_fetched(void)
 	for_each_possible_cpu(cpu) {
 		struct vp *vp = per_cpu_ptr(&vps, cpu);
 
-		fetched &= !vp->up || (list_empty(&vp->queue) && vp->slot->type == SYNIC_FREE);
+		fetched &= !vp->up || !queued(vp);
 	}
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return fetched;
@@ -259,18 +311,12 @@ bool sim_all_fetched(void)
 
 unsigned int sim_queued(void)
 {
-	struct sim_message *msg;
 	unsigned int cpu, count = 0;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&machine.lock, flags);
-	for_each_possible_cpu(cpu) {
-		struct vp *vp = per_cpu_ptr(&vps, cpu);
-
-		list_for_each_entry(msg, &vp->queue, node)
-			count++;
-		count += vp->slot->type != SYNIC_FREE;
-	}
+	for_each_possible_cpu(cpu)
+		count += queued(per_cpu_ptr(&vps, cpu));
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
 	return count;
 }
@@ -302,13 +348,23 @@ static void detach(void)
 /* It starts, or goes on: interrupts for what is there. */
 static void resume_vp(struct vp *vp)
 {
+	struct synic *synic;
+
 	lockdep_assert_held(&machine.lock);
-	deliver(vp);
-	if (vp->slot->type != SYNIC_FREE || !bitmap_empty(vp->events, SIM_RELIDS))
-		interrupt(vp);
+	for (synic = vp->synics; synic < vp->synics + VMBUS_NR_SYNICS; synic++) {
+		deliver(vp, synic);
+		if (synic->slot->type != SYNIC_FREE || !bitmap_empty(synic->events, SIM_RELIDS))
+			interrupt(vp);
+	}
 }
 
-static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
+static void fill(struct vmbus_synic *window, const struct synic *synic)
+{
+	window->message = (struct hv_message *)synic->slot;
+	window->events = synic->events;
+}
+
+static int synic_up(unsigned int cpu, struct vmbus_synic *synics)
 {
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
 	unsigned long flags;
@@ -317,8 +373,11 @@ static int synic_up(unsigned int cpu, struct vmbus_synic *synic)
 		sim_violation("CPU %u comes up on CPU %u", cpu, smp_processor_id());
 	if (vp->up_error)
 		return vp->up_error;
-	synic->message = (struct hv_message *)vp->slot;
-	synic->events = vp->events;
+	fill(&synics[VMBUS_SYNIC_HOST], &vp->synics[VMBUS_SYNIC_HOST]);
+	if (sim_confidential())
+		fill(&synics[VMBUS_SYNIC_PARAVISOR], &vp->synics[VMBUS_SYNIC_PARAVISOR]);
+	else	/* What the case before had is gone. */
+		synics[VMBUS_SYNIC_PARAVISOR] = (struct vmbus_synic) { };
 	raw_spin_lock_irqsave(&machine.lock, flags);
 	vp->up = true;
 	resume_vp(vp);
@@ -347,11 +406,11 @@ static void synic_suspend(unsigned int cpu)
 
 static void synic_resume(unsigned int cpu)
 {
-	struct vmbus_synic same;
+	struct vmbus_synic same[VMBUS_NR_SYNICS];
 
 	if (!irqs_disabled() || per_cpu(vps, cpu).up)
 		sim_violation("CPU %u is resumed with interrupts on, or is on", cpu);
-	synic_up(cpu, &same);
+	synic_up(cpu, same);
 }
 
 static int post_fault(u32 connection_id, u32 type)
@@ -457,26 +516,42 @@ unsigned int sim_signals(const struct sim_chan *chan)
 	return atomic_read(&machine.signals[chan->relid]);
 }
 
+static struct synic *synic_with(struct vp *vp, const struct sim_slot *slot)
+{
+	struct synic *synic;
+
+	for (synic = vp->synics; synic < vp->synics + VMBUS_NR_SYNICS; synic++)
+		if (synic->slot == slot)
+			return synic;
+	return NULL;
+}
+
 static void message_done(struct hv_message *message, u32 type)
 {
 	struct sim_slot *slot = (struct sim_slot *)message;
 	unsigned int cpu = smp_processor_id();
 	struct vp *vp = per_cpu_ptr(&vps, cpu);
+	struct synic *synic = synic_with(vp, slot);
 	unsigned long flags;
 
-	if (vp->slot != slot) {
-		/* Legal for a crashed kernel alone, which tests play with mute. */
-		if (!machine.mute)
-			sim_violation("message of another CPU done on CPU %u", cpu);
-		for_each_possible_cpu(cpu)
-			if (per_cpu(vps, cpu).slot == slot)
-				vp = per_cpu_ptr(&vps, cpu);
+	/* Legal for a crashed kernel alone, which tests play with mute. */
+	if (!synic && !machine.mute)
+		sim_violation("message of another CPU done on CPU %u", cpu);
+	for (cpu = 0; !synic && cpu < nr_cpu_ids; cpu++) {
+		if (!cpu_possible(cpu))
+			continue;
+		vp = per_cpu_ptr(&vps, cpu);
+		synic = synic_with(vp, slot);
+	}
+	if (!synic) {
+		sim_violation("end of a message that is nowhere");
+		return;
 	}
 	raw_spin_lock_irqsave(&machine.lock, flags);
 	if (slot->type != type || type == SYNIC_FREE)
 		sim_violation("end of message type 0x%x, the slot has 0x%x", type, slot->type);
 	slot->type = SYNIC_FREE;
-	deliver(vp);
+	deliver(vp, synic);
 	raw_spin_unlock_irqrestore(&machine.lock, flags);
 }
 
@@ -722,21 +797,29 @@ void sim_upcall_kexec(void)
 
 static void vp_init(struct vp *vp, unsigned int cpu)
 {
+	struct synic *synic;
+
 	vp->cpu = cpu;
 	vp->up = false;
 	vp->up_error = 0;
-	INIT_LIST_HEAD(&vp->queue);
 	vp->work = IRQ_WORK_INIT_HARD(enter_driver);
 	INIT_CSD(&vp->csd, interrupt_here, vp);
-	vp->slot = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
-	vp->events = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+	for (synic = vp->synics; synic < vp->synics + VMBUS_NR_SYNICS; synic++) {
+		INIT_LIST_HEAD(&synic->queue);
+		synic->slot = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+		synic->events = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+	}
 }
 
 static void vp_exit(struct vp *vp)
 {
-	free_messages(&vp->queue);
-	free_page((unsigned long)vp->slot);
-	free_page((unsigned long)vp->events);
+	struct synic *synic;
+
+	for (synic = vp->synics; synic < vp->synics + VMBUS_NR_SYNICS; synic++) {
+		free_messages(&synic->queue);
+		free_page((unsigned long)synic->slot);
+		free_page((unsigned long)synic->events);
+	}
 }
 
 void sim_machine_init(u64 seed)

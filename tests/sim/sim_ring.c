@@ -51,11 +51,12 @@ void sim_ring_unmap(struct sim_ring *ring)
 /* The host is about to use the header, and so much of the data. */
 static void reach(const struct sim_ring *ring, u32 at, u32 len)
 {
+	void (*reach_page)(u64 pfn) = ring->private ? sim_reach_private : sim_reach;
 	u32 page;
 
-	sim_reach(ring->pfns[0]);
+	reach_page(ring->pfns[0]);
 	for (page = at / SIM_PAGE; len && page <= (at + len - 1) / SIM_PAGE; page++)
-		sim_reach(ring->pfns[1 + page % (ring->size / SIM_PAGE)]);
+		reach_page(ring->pfns[1 + page % (ring->size / SIM_PAGE)]);
 }
 
 void sim_peek(const struct sim_ring *ring, u32 at, void *bytes, u32 len)

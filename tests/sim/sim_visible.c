@@ -69,6 +69,7 @@ static struct {
 		unsigned int pages;	/* of the call that failed */
 	} fail;
 	bool ended;			/* nothing changes any more */
+	bool watches_maps;
 } visible;
 
 bool sim_has_alias(void)
@@ -78,12 +79,17 @@ bool sim_has_alias(void)
 
 u64 sim_boundary(void)
 {
-	return visible.kind == SIM_VTOM || visible.kind == SIM_PARAVISOR ? BOUNDARY : 0;
+	return sim_isolated() && visible.kind != SIM_ENLIGHTENED ? BOUNDARY : 0;
 }
 
 bool sim_isolated(void)
 {
 	return visible.kind != SIM_ORDINARY;
+}
+
+bool sim_confidential(void)
+{
+	return visible.kind == SIM_CONFIDENTIAL;
 }
 
 /* ---- the table ---- */
@@ -208,9 +214,10 @@ const struct vmbus_isolation *sim_isolation(void)
 	if (!sim_isolated())
 		return NULL;
 	isolation.boundary = sim_boundary();
-	isolation.map = sim_has_alias() ? map_views : NULL;
+	isolation.map = sim_has_alias() || visible.watches_maps ? map_views : NULL;
 	/* Where there is a paravisor they are its own. */
 	isolation.synic_goes = visible.kind != SIM_ENLIGHTENED;
+	isolation.confidential = sim_confidential();
 	return &isolation;
 }
 
@@ -322,6 +329,8 @@ static void show(unsigned long pfn)
 	unsigned long flags;
 	bool twice;
 
+	if (sim_keeps(pfn))
+		sim_violation("page 0x%lx was made visible while the paravisor uses it", pfn);
 	shown->pfn = pfn;
 	shown->view = page;
 	if (sim_has_alias())
@@ -446,12 +455,13 @@ void sim_take_back(void *buffer, u32 nr_pages)
 		shown = take_out(pfn_of(buffer));
 		if (shown)
 			forget(shown, false);
+		sim_forget_page(pfn_of(buffer));
 	}
 }
 
 /* ---- what the guest posts ---- */
 
-static void check_pages(const u64 *pfns, u32 nr_pages)
+void sim_check_visible(const u64 *pfns, u32 nr_pages)
 {
 	u32 i;
 
@@ -467,7 +477,7 @@ static void check_contact_pages(const struct sim_msg_contact *msg)
 
 	for (i = 0; i < ARRAY_SIZE(pfns); i++)
 		pfns[i] = (msg->monitor_page[i] & ~sim_boundary()) / SIM_PAGE;
-	check_pages(pfns, ARRAY_SIZE(pfns));
+	sim_check_visible(pfns, ARRAY_SIZE(pfns));
 }
 
 /*
@@ -494,11 +504,13 @@ void sim_check_post(const void *payload, u32 len)
 		break;
 	case SIM_GPADL_HEADER:
 		if (len > sizeof(*gpadl))
-			check_pages(gpadl->pfn, (len - sizeof(*gpadl)) / sizeof(u64));
+			sim_check_header(gpadl->relid, gpadl->gpadl, gpadl->pfn,
+					 (len - sizeof(*gpadl)) / sizeof(u64));
 		break;
 	case SIM_GPADL_BODY:
 		if (len > sizeof(*body))
-			check_pages(body->pfn, (len - sizeof(*body)) / sizeof(u64));
+			sim_check_body(body->gpadl, body->pfn,
+				       (len - sizeof(*body)) / sizeof(u64));
 		break;
 	}
 }
@@ -542,6 +554,16 @@ void sim_end_visibility(void)
 unsigned long sim_visible_pages(void)
 {
 	return visible.nr_pages;
+}
+
+unsigned long sim_host_pages(void)
+{
+	return visible.nr_pages + sim_kept_pages();
+}
+
+void sim_watch_maps(void)
+{
+	visible.watches_maps = true;
 }
 
 /* ---- its life ---- */

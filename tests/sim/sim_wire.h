@@ -77,7 +77,9 @@ struct sim_msg_offer {
 	u32 connection_id;
 } __packed;
 
-#define SIM_OFFER_HVSOCK	0x2000	/* flags: a socket's connection */
+#define SIM_OFFER_CO_RING	0x2	/* flags: its ring stays private */
+#define SIM_OFFER_CO_EXTERNAL	0x4	/* and all other memory */
+#define SIM_OFFER_HVSOCK	0x2000	/* a socket's connection */
 #define SIM_OFFER_FROM_HOST	4	/* user_defined: the host has made it */
 
 /* RESCIND, CLOSE, RELID_RELEASED */
@@ -137,7 +139,7 @@ struct sim_msg_contact {
 	struct sim_header header;
 	u32 version;
 	u32 target_vp;
-	u64 target;		/* before 5.0 an interrupt page; then sint, vtl, flags */
+	u64 target;		/* before 5.0 an interrupt page; then sint, vtl, features @4 */
 	u64 monitor_page[2];
 } __packed;
 
@@ -148,6 +150,17 @@ struct sim_msg_version {
 	u16 reserved;
 	u32 connection_id;	/* from 5.0 on; may be left out before */
 } __packed;
+
+/* The same from 6.0 on; the host may leave out the last of it, or all that is new. */
+struct sim_msg_version_6 {
+	struct sim_msg_version old;
+	u32 features;		/* of those that were asked for */
+	u32 reserved;
+	u64 monitor_page[2];	/* the host's own, for guests that want them */
+} __packed;
+
+/* Rings and other memory of channels may stay private. */
+#define SIM_FEATURE_CONFIDENTIAL	0x10
 
 struct sim_msg_modify {
 	struct sim_header header;
@@ -179,6 +192,7 @@ static_assert(sizeof(struct sim_msg_offer) == 196);
 static_assert(sizeof(struct sim_msg_open) == 148);
 static_assert(sizeof(struct sim_msg_contact) == 40);
 static_assert(sizeof(struct sim_msg_version) == 16);
+static_assert(sizeof(struct sim_msg_version_6) == 40);
 static_assert(sizeof(struct sim_msg_tl_connect) == 40);
 static_assert(sizeof(struct sim_msg_tl_result) == 44);
 
