@@ -33,7 +33,7 @@ static void drivers_get_their_types(struct kunit *test)
 	struct sim_chan *unknown = sim_add(test, &sim_type_unknown, NULL);
 	struct vsc *plain, *storage;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	plain = vsc_add(test, "plain", NULL);
 	storage = vsc_new(test, "storage", NULL);
 	storage->ids[0].guid = sim_type_perf;
@@ -59,7 +59,7 @@ static void no_bus_no_driver(struct kunit *test)
 	struct vsc *vsc = vsc_new(test, "early", NULL);
 
 	KUNIT_EXPECT_EQ(test, vsc_register(vsc), -ENODEV);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_EXPECT_EQ(test, vsc_register(vsc), 0);
 	vsc_unregister(vsc);
 	sim_stop(test);
@@ -71,7 +71,7 @@ static void driver_without_probe(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct vsc *vsc = vsc_new(test, "lazy", NULL), *other;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc->drv.probe = NULL;
 	vsc->drv.remove = NULL;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -85,7 +85,7 @@ static void driver_without_remove(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct vsc *vsc = vsc_new(test, "careless", NULL);
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc->drv.remove = NULL;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
 	KUNIT_EXPECT_TRUE(test, chan->open);
@@ -103,7 +103,7 @@ static void failing_probe_is_cleaned_up(struct kunit *test)
 	struct vmbus_channel *ch;
 	struct vsc *bad, *good;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	bad = vsc_new(test, "bad", NULL);
 	bad->probe_error = -EIO;
 	bad->leaves_open = !closes;
@@ -141,7 +141,7 @@ static void unregister_with_devices(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = sim_add(test, NULL, NULL);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "many", NULL);
 	vsc->open_subs = true;
 	vsc->leaves_open = true;
@@ -170,7 +170,7 @@ static void new_id_and_remove_id(struct kunit *test)
 	struct vsc *vsc;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_add(test, "plain", NULL);
 	guid_text(guid, &sim_type_unknown);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -221,7 +221,7 @@ static void ids_change_while_devices_come(struct kunit *test)
 	struct vsc *vsc;
 	bool gone;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_add(test, "plain", NULL);
 	task = kthread_run(change_ids, changes, "sim_ids");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
@@ -250,7 +250,7 @@ static void override_chooses_the_driver(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, large);
 	memset(large, 'x', PAGE_SIZE);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_GT(test, device_read(ch, "driver_override", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "(null)");
@@ -286,7 +286,7 @@ static void unbinds_and_binds(struct kunit *test)
 	struct vsc *vsc;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_add(test, "plain", NULL);
 	name = dev_name(&sim_guest_channel(test, chan)->device_obj->device);
 	for (i = 1; i <= 10; i++) {

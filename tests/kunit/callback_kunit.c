@@ -14,8 +14,6 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define V5_3	SIM_V(5, 3)
-
 /**
  * struct watch - what a callback finds when it runs
  * @guest: its channel
@@ -68,7 +66,7 @@ static struct watch *start(struct kunit *test, const struct sim_vsp *vsp)
 	KUNIT_ASSERT_NOT_NULL(test, watch);
 	watch->guest.host = sim_add(test, NULL, vsp);
 	watch->guest.reads = true;
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	watch->guest.ch = sim_guest_channel(test, watch->guest.host);
 	set_channel_read_mode(watch->guest.ch, mode->mode);
 	return watch;
@@ -219,7 +217,7 @@ static void who_is_silent_is_not_awaited(struct kunit *test)
 	struct reader reader = { .ms = 14000 };
 	struct guest_call *call;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, guest, guest->host);
 	vmbus_reset_channel_cb(guest->ch);
 	call = guest_call_begin(test, read_rcu, &reader);
@@ -247,7 +245,7 @@ static void interrupts_of_others_are_nobodys(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 	unsigned int cpu;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	for_each_online_cpu(cpu) {
 		sim_event(cpu, guest->host->relid);
@@ -281,7 +279,7 @@ static void packet_before_open_result(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &greeting));
 	struct guest_call *call;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	sim_rule(&hold);
 	call = guest_call_begin(test, guest_try_open, guest);
@@ -302,7 +300,7 @@ static struct guest_chan *start_ids(struct kunit *test, const struct sim_vsp *vs
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, vsp));
 
 	guest->reads = false;
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	guest->ch->rqstor_size = NR_IDS;
 	guest->ch->next_request_id_callback = vmbus_next_request_id;
@@ -446,7 +444,7 @@ static void completions_find_their_requests(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, requests);
 	requests->guest.host = host;
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	requests->guest.ch = sim_guest_channel(test, host);
 	requests->guest.ch->rqstor_size = NR_IDS;
 	requests->guest.ch->next_request_id_callback = vmbus_next_request_id;

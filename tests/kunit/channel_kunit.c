@@ -9,7 +9,6 @@
 #include "../../include/vmbus_private.h"
 
 #define FAILED		0x8000ffff
-#define V5_3		SIM_V(5, 3)
 
 /* What the connection itself shares with the host. */
 #define SHARED_PAGES	3
@@ -26,7 +25,7 @@ static struct guest_chan *start(struct kunit *test, const struct sim_vsp *vsp)
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, vsp));
 
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	return guest;
 }
@@ -44,7 +43,7 @@ static struct guest_chan *start_held(struct kunit *test)
 static void expect_clean(struct kunit *test, struct guest_chan *guest)
 {
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, guest->ch->state, CHANNEL_OPEN_STATE);
 	KUNIT_EXPECT_PTR_EQ(test, guest->ch->onchannel_callback, NULL);
 	KUNIT_EXPECT_PTR_EQ(test, guest->ch->outbound.ring_buffer, NULL);
@@ -121,9 +120,11 @@ static void no_page_can_be_shared(struct kunit *test)
 {
 	const unsigned int last = 2 * GUEST_RING / PAGE_SIZE;
 	const unsigned int nth[] = { 1, last / 2 + 1, last };	/* of both rings */
-	struct guest_chan *guest = start(test, &sim_echo);
+	struct guest_chan *guest;
 	unsigned int i;
 
+	sim_share_all();
+	guest = start(test, &sim_echo);
 	for (i = 0; i < ARRAY_SIZE(nth); i++) {
 		sim_fail_visible(nth[i], true);
 		KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ENOMEM);
@@ -189,7 +190,7 @@ static void failed_post(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, open_large(guest), -EIO);
 	KUNIT_EXPECT_EQ(test, sim_received_all(post->type), 0);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), post->gpadls);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + post->kept);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + post->kept);
 	KUNIT_EXPECT_EQ(test, guest->ch->state, CHANNEL_OPEN_STATE);
 	/* For the host it is still open after a CLOSECHANNEL that it never got. */
 	if (post->type != SIM_CLOSE) {
@@ -198,7 +199,7 @@ static void failed_post(struct kunit *test)
 	}
 	/* The end of the connection frees what was kept. */
 	sim_stop(test);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), 0);
 }
 
 /* ---- a rescind at each step ---- */
@@ -358,7 +359,7 @@ static void reopens_with_other_sizes(struct kunit *test)
 
 		KUNIT_ASSERT_EQ(test, vmbus_open(guest->ch, tx, rx, NULL, 0, guest_callback,
 						 guest), 0);
-		KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + (tx + rx) / PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + (tx + rx) / PAGE_SIZE);
 		sim_lock();
 		KUNIT_EXPECT_EQ(test, guest->host->in.size, tx - PAGE_SIZE);
 		KUNIT_EXPECT_EQ(test, guest->host->out.size, rx - PAGE_SIZE);
@@ -559,7 +560,7 @@ static void start_subs(struct kunit *test, struct guest_chan *guests[3])
 	for (i = 1; i < 3; i++)
 		guests[i] = guest_new(test, sim_add_sub(test, guests[0]->host, i, &noting));
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < 3; i++)
 		guests[i]->ch = sim_guest_channel(test, guests[i]->host);
 }
@@ -652,7 +653,7 @@ static void rescinded_primary_takes_open_subs(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(guests[i]->host)));
 		KUNIT_EXPECT_EQ(test, guests[i]->host->releases, 1);
 	}
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 }
 
 static struct kunit_case channel_cases[] = {

@@ -546,7 +546,7 @@ static void callback_ends(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	guest->reads = true;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	host = sim_add(test, NULL, NULL);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, RING_SMALLEST), 0);
 	KUNIT_ASSERT_EQ(test, guest->ch->callback_mode, HV_CALL_BATCHED);

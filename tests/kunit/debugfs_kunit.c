@@ -22,7 +22,6 @@
 #define COPY		"/tmp/kunit_debugfs"
 #define TEXT_SIZE	SZ_256K
 #define LINE		256
-#define V5_3		SIM_V(5, 3)
 #define RELID		77
 
 /* A newline, then what was read last. */
@@ -140,7 +139,7 @@ static void counts_each_message(struct kunit *test)
 	struct sim_chan *gone = sim_add(test, NULL, &sim_echo);
 	unsigned int i, seen = 0;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	/* Of so many pages that one message does not name them all. */
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, guest->host, PAGE_SIZE + SZ_128K), 0);
 	KUNIT_ASSERT_EQ(test, vmbus_channel_retarget(to_vmbus_chan(guest->ch), 1), 0);
@@ -262,7 +261,7 @@ static void counts_posts_that_fail(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, chan);
 
 	sim_busy(0);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, chan);
 	read_file(test, "connection");
 	EXPECT_LINE(1, "retries 0");
@@ -295,7 +294,7 @@ static void requests_have_an_age(struct kunit *test)
 	ktime_t begun;
 
 	vmbus_deadlines.request = 60 * MSEC_PER_SEC;
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, chan);
 	sim_rule(&rule);
 	call = guest_call_begin(test, guest_try_open, guest);
@@ -324,7 +323,7 @@ static void requests_have_an_age(struct kunit *test)
 
 static int start(void *test)
 {
-	return sim_start(test, V5_3);
+	return sim_start(test, SIM_USUAL);
 }
 
 /* Loading that takes long waits for the end of the offers. */
@@ -372,7 +371,7 @@ static void channels_have_states_and_answers(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, chan);
 	struct vmbus_channel *second;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, chan);
 	expect_channel(test, chan, "none", "offered", guest->ch->target_cpu, "none");
 	sim_rule(&refuse);
@@ -402,7 +401,7 @@ static void memory_that_is_kept_shows(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, chan);
 	unsigned int kib = 2 * GUEST_RING / SZ_1K;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, guest, chan);
 	sim_rule(&drop);
 	vmbus_deadlines.request = 500;
@@ -425,7 +424,7 @@ static void drivers_are_named(struct kunit *test)
 
 	vsc->opens = true;
 	vsc->hold_probe = true;
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
 	chan = sim_add_relid(test, RELID, NULL, &sim_echo);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&vsc->held)));
@@ -476,7 +475,7 @@ static void events_tell_a_life(struct kunit *test)
 	u32 gpadl;
 
 	KUNIT_ASSERT_NOT_NULL(test, e);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, guest, chan);
 	gpadl = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
 	vmbus_close(guest->ch);
@@ -509,7 +508,7 @@ static void events_have_the_time(struct kunit *test)
 	time64_t before = ktime_get_real_seconds(), now;
 	int year, month, day, hour, min, sec, found;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	sim_guest_channel(test, chan);
 	sim_rescind(chan);
 	KUNIT_ASSERT_TRUE(test, sim_wait(sim_gone(chan)));
@@ -528,7 +527,7 @@ static void events_are_the_last_256(struct kunit *test)
 	u32 strange[2] = { };
 	unsigned int i;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	sim_drain(test);
 	for (i = 0; i < KEPT + 44; i++) {
 		strange[0] = 1000 + i;
@@ -578,7 +577,7 @@ static struct guest_chan *start_manual(struct kunit *test, enum hv_callback_mode
 	struct sim_chan *chan = sim_add_relid(test, RELID, NULL, &sim_manual);
 	struct guest_chan *guest = guest_new(test, chan);
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, chan);
 	set_channel_read_mode(guest->ch, mode);
 	KUNIT_ASSERT_EQ(test, guest_try_open(guest), 0);
@@ -667,7 +666,7 @@ static void nothing_is_measured_when_off(struct kunit *test)
 	latency(test, true);
 	/* It ends with the driver. */
 	sim_stop(test);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	read_file(test, "latency");
 	KUNIT_EXPECT_STREQ(test, text, "\n0\n");
 }
@@ -718,7 +717,7 @@ static void files_are_for_root_while_it_runs(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(files); i++)
 		KUNIT_EXPECT_EQ(test, modes_of(files[i]), -ENOENT);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(files); i++)
 		KUNIT_EXPECT_EQ_MSG(test, modes_of(files[i]), i == 3 ? 0600 : 0400, "%s",
 				    files[i]);
@@ -727,7 +726,7 @@ static void files_are_for_root_while_it_runs(struct kunit *test)
 	/* A start that fails leaves nothing either. */
 	vmbus_deadlines.version = 100;
 	sim_rule(&(struct sim_rule){ .type = SIM_CONTACT, .action = SIM_DROP });
-	KUNIT_EXPECT_EQ(test, sim_start(test, V5_3), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, sim_start(test, SIM_USUAL), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, modes_of(""), -ENOENT);
 	sim_clear_rules();
 	sim_allow_no_unload();
@@ -741,7 +740,7 @@ static void open_files_hold_up_nobody(struct kunit *test)
 	unsigned int i;
 
 	sim_add(test, NULL, &sim_echo);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		snprintf(path, sizeof(path), DIR "%s", files[i]);
 		opened[i] = filp_open(path, O_RDONLY, 0);
@@ -788,7 +787,7 @@ static void reads_while_all_come_and_go(struct kunit *test)
 	unsigned long begun, end = jiffies + msecs_to_jiffies(SIM_PATIENCE_MS);
 	unsigned int i, round;
 
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, file_shell("rm -f " HAS_READ "; echo >" READ_WHILE), 0);
 	reader = guest_call_begin(test, read_on, NULL);
 	latency(test, true);
@@ -826,7 +825,7 @@ static void does_without_debugfs(struct kunit *test)
 	int err;
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(other));
-	err = sim_start(test, V5_3);
+	err = sim_start(test, SIM_USUAL);
 	KUNIT_EXPECT_EQ(test, err, 0);
 	if (!err && !guest_open_size(test, guest, guest->host, GUEST_RING))
 		fine = guest_echoes(guest);

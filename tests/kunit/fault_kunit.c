@@ -96,7 +96,7 @@ static void no_preparation(struct scene *scene)
 
 static int start(struct scene *scene)
 {
-	return sim_start(scene->test, SIM_V(5, 3));
+	return sim_start(scene->test, SIM_USUAL);
 }
 
 static void undo_start(struct scene *scene, int err)
@@ -108,7 +108,7 @@ static void start_and_open(struct scene *scene)
 {
 	if (!scene->chan)
 		scene->chan = sim_add(scene->test, NULL, &sim_echo);
-	sim_start_ok(scene->test, SIM_V(5, 3));
+	sim_start_ok(scene->test, SIM_USUAL);
 	guest_open(scene->test, &scene->guest, scene->chan);
 }
 
@@ -123,7 +123,7 @@ static int stop(struct scene *scene)
 static void prepare_device(struct scene *scene)
 {
 	scene->chan = sim_add(scene->test, NULL, &sim_echo);
-	sim_start_ok(scene->test, SIM_V(5, 3));
+	sim_start_ok(scene->test, SIM_USUAL);
 	scene->ch = sim_guest_channel(scene->test, scene->chan);
 	scene->vsc = vsc_new(scene->test, "fault", NULL);
 }
@@ -143,7 +143,7 @@ static void unregister_driver(struct scene *scene, int err)
 
 static void prepare_offers(struct scene *scene)
 {
-	sim_start_ok(scene->test, SIM_V(5, 3));
+	sim_start_ok(scene->test, SIM_USUAL);
 	scene->vsc = vsc_add(scene->test, "fault", NULL);
 	scene->chan = sim_new(scene->test, 0, NULL, &sim_echo);
 	scene->chan->unwelcome = true;
@@ -211,7 +211,7 @@ static const char *unknown(void)
 static void prepare_new_id(struct scene *scene)
 {
 	scene->chan = sim_add(scene->test, &sim_type_unknown, &sim_echo);
-	sim_start_ok(scene->test, SIM_V(5, 3));
+	sim_start_ok(scene->test, SIM_USUAL);
 	scene->ch = sim_guest_channel(scene->test, scene->chan);
 	scene->vsc = vsc_add(scene->test, "fault", NULL);
 }
@@ -486,13 +486,14 @@ static void visibility_fails_at_start(struct kunit *test)
 	unsigned int n;
 
 	sim_use_visibility(true);
+	sim_share_all();
 	for (n = 1; n <= CONN_PAGES; n++) {
 		sim_fail_visible(n, true);
-		KUNIT_EXPECT_EQ(test, sim_start(test, SIM_V(5, 3)), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, sim_start(test, SIM_USUAL), -ENOMEM);
 		KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
 	}
 	for (n = 1; n <= CONN_PAGES; n++) {
-		sim_start_ok(test, SIM_V(5, 3));
+		sim_start_ok(test, SIM_USUAL);
 		KUNIT_EXPECT_EQ(test, sim_visible_pages(), CONN_PAGES + n - 1);
 		sim_fail_visible(n, false);
 		sim_stop(test);
@@ -507,6 +508,7 @@ static void visibility_fails_at_open(struct kunit *test)
 	unsigned int n;
 
 	sim_use_visibility(true);
+	sim_share_all();
 	prepare_channel(scene);
 	for (n = 1; n <= pages; n++) {
 		sim_fail_visible(n, true);
@@ -531,6 +533,7 @@ static void visibility_fails_at_sharing(struct kunit *test)
 	struct scene *scene = new_scene(test);
 
 	sim_use_visibility(true);
+	sim_share_all();
 	prepare_channel(scene);
 	/* Whether it is visible is not known, so it must not be freed. */
 	sim_fail_visible(1, true);
@@ -553,6 +556,7 @@ static void visibility_fails_at_a_move(struct kunit *test)
 	struct scene *scene = new_scene(test);
 
 	sim_use_visibility(true);
+	sim_share_all();
 	prepare_move(scene);
 	sim_fail_visible(1, true);
 	KUNIT_EXPECT_EQ(test, move_it(scene), -EIO);

@@ -328,7 +328,7 @@ static void while_calling_back(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	guest->reads = true;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	host = sim_add(test, NULL, NULL);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, host, RING_SMALLEST), 0);
 	flipper = start_flipper(test, guest, false);

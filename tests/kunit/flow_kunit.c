@@ -315,7 +315,7 @@ static void monitored(struct kunit *test)
 	u32 *pending;
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	page = sim_seen(vmbus_connection.monitor_pages[1]);
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		memset(guest, 0, sizeof(*guest));

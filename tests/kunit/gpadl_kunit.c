@@ -13,7 +13,6 @@
 #include "../../include/vmbus_private.h"
 
 #define FAILED		0x8000ffff
-#define V5_3		SIM_V(5, 3)
 #define SHARED_PAGES	3	/* of the connection itself */
 /* What the machine may add; the deadline is 60 s. */
 #define AT_ONCE_MS	15000
@@ -46,9 +45,16 @@ static struct guest_chan *start(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	return guest;
+}
+
+/* The same, whatever kind of VM: all that the channel is given. */
+static struct guest_chan *start_shown(struct kunit *test)
+{
+	sim_share_all();
+	return start(test);
 }
 
 /* The messages on the wire describe @count pages under @handle, and nothing else came. */
@@ -109,18 +115,18 @@ static void share(struct kunit *test, struct guest_chan *guest, void *buffer, u3
 	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, count * SIM_PAGE, &gpadl),
 			0);
 	KUNIT_EXPECT_NE(test, gpadl.gpadl_handle, 0);
-	KUNIT_EXPECT_TRUE(test, gpadl.decrypted);
+	KUNIT_EXPECT_NE(test, gpadl.decrypted, sim_external_is_private(guest->host));
 	KUNIT_EXPECT_PTR_EQ(test, gpadl.buffer, buffer);
 	KUNIT_EXPECT_EQ(test, gpadl.size, count * SIM_PAGE);
 	expect_description(test, guest, gpadl.gpadl_handle, count);
 	KUNIT_EXPECT_EQ(test, wrong_pages(gpadl.gpadl_handle, buffer, count), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(),
+	KUNIT_EXPECT_EQ(test, sim_host_pages(),
 			SHARED_PAGES + PFN_UP(offset_in_page(buffer) + count * SIM_PAGE));
 
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 	KUNIT_EXPECT_FALSE(test, gpadl.decrypted);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
 	/* Once is enough. */
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
@@ -184,10 +190,10 @@ static void rings(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest->host->in.size, (tx - 1) * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, guest->host->out.size, (count - tx - 1) * PAGE_SIZE);
 	sim_unlock();
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + count);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + count);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
 	vmbus_close(guest->ch);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
 }
 
@@ -217,7 +223,7 @@ static void bad_buffers_reach_no_host(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vmbus_gpadl_create_ring(to_vmbus_chan(guest->ch), NULL, i,
 							      0, &handle), -EINVAL);
 	KUNIT_EXPECT_EQ(test, handle, 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_HEADER), 0);
 	vfree(buffer);
 }
@@ -247,7 +253,7 @@ static void many_come_and_go(struct kunit *test)
 	for (at = 0; at < ARRAY_SIZE(gpadls); at++)
 		KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadls[at]), 0);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	vfree(buffer);
 }
 
@@ -265,7 +271,7 @@ static void refused_buffer_is_given_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 	KUNIT_EXPECT_FALSE(test, gpadl.decrypted);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, SMALL, &gpadl), 0);
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
 	vfree(buffer);
@@ -275,7 +281,7 @@ static void refused_buffer_is_given_back(struct kunit *test)
 
 static void buffer_that_cannot_be_shown(struct kunit *test)
 {
-	struct guest_chan *guest = start(test);
+	struct guest_chan *guest = start_shown(test);
 	void *buffer = vzalloc(SMALL);
 	struct vmbus_gpadl gpadl;
 
@@ -293,7 +299,7 @@ static void buffer_that_cannot_be_hidden(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_GPADL_HEADER, .skip = 1, .times = 1,
 					 .action = SIM_REFUSE, .status = FAILED };
-	struct guest_chan *guest = start(test);
+	struct guest_chan *guest = start_shown(test);
 	struct vmbus_gpadl gpadls[2];
 	void *buffer = vzalloc(2 * SMALL);
 
@@ -317,13 +323,13 @@ static void buffer_that_cannot_be_hidden(struct kunit *test)
 
 static void ring_pages_that_cannot_be_hidden(struct kunit *test)
 {
-	struct guest_chan *guest = start(test);
+	struct guest_chan *guest = start_shown(test);
 
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 	sim_fail_visible(3, false);
 	vmbus_close(guest->ch);
 	/* That page is leaked, all others are not. */
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + 1);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + 1);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), 0);
 	KUNIT_EXPECT_TRUE(test, guest_echoes(guest));
 }
@@ -376,7 +382,7 @@ static struct guest_chan *start_sub(struct kunit *test)
 	struct guest_chan *sub = guest_new(test, sim_add_sub(test, host, 1, &sim_echo));
 
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	primary->ch = sim_guest_channel(test, primary->host);
 	sub->ch = sim_guest_channel(test, sub->host);
 	KUNIT_ASSERT_EQ(test, guest_try_open(primary), 0);
@@ -390,7 +396,7 @@ static void close_revoked(struct kunit *test, struct sharing *sharing)
 	vmbus_close(sharing->guest->ch);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(sharing->guest->host)));
 	/* Those of the primary's ring. */
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + 2 * GUEST_RING / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + 2 * GUEST_RING / PAGE_SIZE);
 	vfree(sharing->buffer);
 }
 

@@ -58,7 +58,7 @@ static void set_up(struct kunit *test)
 	good->reads = true;
 	bad_host = sim_add(test, NULL, &sim_manual);
 	prandom_seed_state(&dice, sim_random(U32_MAX));
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, good, good_host);
 	bad = to_vmbus_chan(sim_guest_channel(test, bad_host));
 }

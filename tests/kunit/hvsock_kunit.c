@@ -12,7 +12,6 @@
 #include "vsc.h"
 #include "../../include/vmbus_private.h"
 
-#define V5_3		SIM_V(5, 3)
 #define RING_PAGES	(2 * SOCK_RING / PAGE_SIZE)
 #define SHARED_PAGES	3	/* of the connection itself */
 #define DRIVERS		"/sys/bus/vmbus/drivers/"
@@ -95,7 +94,7 @@ static void hvsock_exit(struct kunit *test)
 		sock_unregister();
 	vsc_exit(test);
 	/* Before 3.0 a guest cannot say that it goes: what it shared stays. */
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(),
+	KUNIT_EXPECT_EQ(test, sim_host_pages(),
 			vmbus_proto_version < SIM_V(3, 0) ? SHARED_PAGES : 0);
 }
 
@@ -111,7 +110,7 @@ static void expect_gone(struct kunit *test, struct sim_chan *chan)
 {
 	KUNIT_EXPECT_TRUE_MSG(test, sim_wait(sim_gone(chan)), "relid %u", chan->relid);
 	KUNIT_EXPECT_EQ_MSG(test, chan->releases, 1, "relid %u", chan->relid);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 }
 
 /* Whatever was to be done about it is done; it is still there. */
@@ -161,7 +160,7 @@ static void requests_need_4_0(struct kunit *test)
 
 static void requests_that_cannot_be_posted(struct kunit *test)
 {
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sim_fail_posts(SIM_TL_CONNECT, -EIO, 1);
 	KUNIT_EXPECT_EQ(test, vmbus_send_tl_connect_request(&endpoint, &service), -EIO);
 	vmbus_deadlines.post = 200;
@@ -260,7 +259,7 @@ static void unopened_sockets_go(struct kunit *test)
 	struct sim_rule refuse = { .type = SIM_OPEN, .action = SIM_REFUSE, .status = 1 };
 	struct sim_chan *deaf, *refused;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sockets.deaf = true;
 	deaf = sim_add_socket(test, 1, &service, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.probes) == 1));
@@ -285,7 +284,7 @@ static void rescind_before_the_driver(struct kunit *test)
 
 	chan->flags = SIM_OFFER_HVSOCK;
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	sim_guest_channel(test, chan);
 	sim_rescind(chan);
 	expect_gone(test, chan);
@@ -298,7 +297,7 @@ static void rescind_before_open(struct kunit *test)
 {
 	struct sim_chan *chan;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sockets.hold[IN_PROBE] = true;
 	chan = sim_add_socket(test, 1, &service, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.held[IN_PROBE])));
@@ -319,7 +318,7 @@ static void rescind_before_the_callback(struct kunit *test)
 	struct sim_chan *chan;
 	struct sock *sock;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sockets.hold[AFTER_OPEN] = true;
 	chan = sim_add_socket(test, 1, &service, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.held[AFTER_OPEN])));
@@ -344,7 +343,7 @@ static void rescind_and_the_last_reference(struct kunit *test)
 	struct sock *socks[4];
 	unsigned int i;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = connect_from_host(test, i + 1, &socks[i]);
 	sock_put(socks[0]);
@@ -384,7 +383,7 @@ static void second_rescind_tells_nobody(struct kunit *test)
 	struct sim_chan *chan;
 	struct sock *sock;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	chan = connect_from_host(test, 1, &sock);
 	sim_rescind(chan);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.told) == 1));
@@ -422,14 +421,15 @@ static void left_data_is_read_to_the_end(struct kunit *test)
 	struct sock *sock;
 	u32 len;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	chan = connect_from_host(test, 1, &sock);
 	ch = sock->ch;
 	KUNIT_ASSERT_EQ(test, host_writes(chan, 100), 100);
 	sim_rescind(chan);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&sockets.told) == 1));
 	expect_kept(test, chan);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES + RING_PAGES);
+	/* A paravisor has let go of what only it sees. */
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + (chan->co_ring ? 0 : RING_PAGES));
 	KUNIT_EXPECT_EQ(test, ch->state, CHANNEL_OPENED_STATE);
 	KUNIT_EXPECT_EQ(test, hv_get_bytes_to_read(&ch->inbound), 100 * (16 + 32 + 8));
 	KUNIT_EXPECT_GT(test, hv_get_bytes_to_write(&ch->outbound), 0);
@@ -461,7 +461,7 @@ static void host_reads_what_a_closed_socket_sent(struct kunit *test)
 	struct sock *sock;
 	unsigned int i;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	chan = sim_add_socket(test, 1, &service, &sim_manual);
 	sock = accept(test, chan);
 	for (i = 0; i < 50; i++) {
@@ -494,7 +494,7 @@ static void unbound_sockets_go_on(struct kunit *test)
 	struct sock *sock, *other;
 	const char *name;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	chan = connect_from_host(test, 1, &sock);
 	closed = connect_from_host(test, 2, &other);
 	sim_rescind(closed);
@@ -530,7 +530,7 @@ static void driver_waits_for_its_callback(struct kunit *test)
 	struct sim_chan *chan;
 	struct sock *sock;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	chan = connect_from_host(test, 1, &sock);
 	sockets.hold[IN_CALLBACK] = true;
 	sim_rescind(chan);
@@ -556,7 +556,7 @@ static void module_goes_with_sockets(struct kunit *test)
 	struct sock *socks[3];
 	unsigned int i;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sockets.keeps = true;
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = connect_from_host(test, i + 1, &socks[i]);
@@ -567,7 +567,7 @@ static void module_goes_with_sockets(struct kunit *test)
 	sock_unregister();
 	KUNIT_EXPECT_EQ(test, atomic_read(&sockets.removes), 3);
 	sim_stop(test);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), 0);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), 0);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
 	KUNIT_EXPECT_EQ(test, chans[0]->closes, 1);
 	KUNIT_EXPECT_EQ(test, chans[1]->closes, 0);
@@ -584,7 +584,7 @@ static void sockets_hold_up_nobody(struct kunit *test)
 	struct vsc *vsc;
 	unsigned int i;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	vsc = vsc_add(test, "plain", NULL);
 	sockets.hold[IN_PROBE] = true;
 	for (i = 0; i < ARRAY_SIZE(socks); i++)
@@ -614,7 +614,7 @@ static void nobody_holds_up_sockets(struct kunit *test)
 	struct sock *sock;
 	struct vsc *vsc;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->hold_probe = true;
 	vsc->drv.driver.probe_type = PROBE_FORCE_SYNCHRONOUS;
@@ -637,7 +637,7 @@ static void override_excludes_and_chooses(struct kunit *test)
 
 	chan->flags = SIM_OFFER_HVSOCK;
 	sim_use_visibility(true);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_EQ(test, device_write(ch, "driver_override", "plain"), 0);
 	/* It is not for the one that is named, nor for the one that it is for. */
@@ -658,7 +658,7 @@ static void sockets_leave_few_at_a_time(struct kunit *test)
 	struct sock *sock;
 	unsigned int i;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sockets.hold[IN_REMOVE] = true;
 	for (i = 0; i < ARRAY_SIZE(chans); i++) {
 		chans[i] = connect_from_host(test, 100 + i, &sock);
@@ -841,7 +841,7 @@ static void storm(struct kunit *test)
 	u32 i, lasting = CONNECTIONS;
 	u64 mark;
 
-	start(test, V5_3);
+	start(test, SIM_USUAL);
 	sim_listen(&sim_echo);
 	memset(&weather, 0, sizeof(weather));
 	mark = sim_log_mark();
@@ -860,7 +860,7 @@ static void storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_TL_CONNECT), CONNECTIONS / 2);
 	KUNIT_EXPECT_EQ(test, sim_sent(SIM_RESCIND), CONNECTIONS);
 	KUNIT_EXPECT_EQ(test, unreleased(), 0);
-	KUNIT_EXPECT_EQ(test, sim_visible_pages(), SHARED_PAGES);
+	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES);
 	/* The answer about a ring may cross the rescind. */
 	KUNIT_EXPECT_EQ(test, driver_lines(mark),
 			sim_log_lines(mark, "GPADL_CREATED that nobody asked for"));

@@ -564,7 +564,7 @@ static void other_synic_messages_are_only_freed(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, guest_echoes(good));
 
 	chan->offered = true;
-	sim_send_raw(1, SYNIC_VMBUS, SIM_PAYLOAD, &msg, sizeof(msg));
+	sim_send_slot(sim_bus_synic(), 1, SYNIC_VMBUS, SIM_PAYLOAD, &msg, sizeof(msg));
 	KUNIT_EXPECT_TRUE(test, sim_wait(known(FREE)));
 }
 

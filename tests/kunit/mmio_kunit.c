@@ -748,7 +748,7 @@ static void what_is_left_goes_with_the_bus(struct kunit *test)
 	struct resource *res;
 
 	sim_add(test, NULL, NULL);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vmbus_mmio_add(LOW, LOW_END), 0);
 	vmbus_mmio_set_fb(&fb);
 	vsc->in_probe = take_in_probe;
@@ -769,7 +769,7 @@ static void failed_start_forgets_windows(struct kunit *test)
 	sim_allow_no_unload();
 	sim_fail_posts(SIM_CONTACT, -EIO, 0);
 	KUNIT_ASSERT_EQ(test, vmbus_mmio_add(LOW, LOW_END), 0);
-	KUNIT_EXPECT_EQ(test, sim_start(test, SIM_V(5, 3)), -EIO);
+	KUNIT_EXPECT_EQ(test, sim_start(test, SIM_USUAL), -EIO);
 	KUNIT_EXPECT_TRUE(test, vmbus_mmio_empty());
 }
 

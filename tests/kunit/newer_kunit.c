@@ -44,6 +44,7 @@ static struct shown *show(struct kunit *test)
 	struct shown *shown = kunit_kzalloc(test, sizeof(*shown), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, shown);
+	sim_share_all();
 	shown->guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 	shown->buffer = vzalloc(SIZE);
 	KUNIT_ASSERT_NOT_NULL(test, shown->buffer);

@@ -41,7 +41,7 @@ static void devices_in_order_of_offers(struct kunit *test)
 	struct seen seen = {};
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(relids); i++)
 		chans[i] = sim_add_relid(test, relids[i], i % 2 ? &sim_type_perf : NULL, NULL);
 	for (i = 0; i < ARRAY_SIZE(relids); i++)
@@ -61,7 +61,7 @@ static void start_waits_for_devices(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = sim_add(test, NULL, NULL);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(chans); i++) {
 		ch = channel_of(chans[i]);
 		KUNIT_ASSERT_NOT_NULL(test, ch);
@@ -98,7 +98,7 @@ static void refuses_second_of_an_instance(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	again->instance = chan->instance;
 	again->unwelcome = true;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(again)));
 	KUNIT_EXPECT_EQ(test, again->releases, 1);
 
@@ -121,7 +121,7 @@ static void relid_in_use_is_not_given_back(struct kunit *test)
 	struct sim_msg_offer offer;
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, guest, chan);
 	/* The same offer, another device, a sub-channel of the same, a bad monitor id. */
 	sim_send_offer(chan);
@@ -155,7 +155,7 @@ static void refuses_bad_relids(struct kunit *test)
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vmbus_close(sim_guest_channel(test, chan));
 	for (i = 0; i < ARRAY_SIZE(relids); i++) {
 		sim_make_offer(chan, &offer);
@@ -184,7 +184,7 @@ static void gives_back_what_has_a_bad_monitor_id(struct kunit *test)
 	struct sim_chan *chan;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		chan = sim_new(test, 0, NULL, NULL);
 		chan->monitored = true;
@@ -208,7 +208,7 @@ static void refuses_subs_without_a_primary(struct kunit *test)
 	struct vsc *vsc;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->hold_remove = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -245,7 +245,7 @@ static void unknown_types_are_devices(struct kunit *test)
 	struct vsc *vsc;
 
 	sim_needs_ordinary(test, "an isolation VM takes no unknown types");
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_ASSERT_NOT_NULL(test, ch->device_obj);
 	KUNIT_EXPECT_EQ(test, ch->device_id, HV_UNKNOWN);
@@ -262,7 +262,7 @@ static void sockets_are_for_their_driver(struct kunit *test)
 	struct vmbus_channel *ch;
 
 	chan->flags = SIM_OFFER_HVSOCK;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_EQ(test, ch->device_id, HV_UNKNOWN);
 	plain = vsc_add(test, "plain", NULL);
@@ -290,7 +290,7 @@ static void perf_devices_spread(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = sim_add(test, &sim_type_perf, NULL);
 	plain = sim_add(test, NULL, NULL);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		per_cpu[sim_guest_channel(test, chans[i])->target_cpu]++;
 	for (cpu = 0; cpu < ARRAY_SIZE(per_cpu); cpu++)
@@ -311,7 +311,7 @@ static void channels_of_a_device_spread(struct kunit *test)
 	unsigned long used = 0;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	__set_bit(sim_guest_channel(test, chan)->target_cpu, &used);
 	for (i = 1; i < 4; i++)
 		__set_bit(sim_guest_channel(test, sim_add_sub(test, chan, i, NULL))->target_cpu,
@@ -340,7 +340,7 @@ static void all_relids_at_once(struct kunit *test)
 			primary = sim_add(test, types[i / PER_DEVICE % ARRAY_SIZE(types)], NULL);
 	}
 	vmbus_deadlines.offers = 60 * MSEC_PER_SEC;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	bus_for_each_dev(&vmbus_bus_type, NULL, &seen, see);
 	KUNIT_EXPECT_EQ(test, seen.nr, DIV_ROUND_UP(MANY, PER_DEVICE));
 	flush_workqueue(vmbus_bus.chan_wq);

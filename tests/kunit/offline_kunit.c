@@ -12,7 +12,6 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define V5_3		SIM_V(5, 3)
 #define V5_2		SIM_V(5, 2)
 #define NR_CPUS_NEEDED	4
 #define MANY		12	/* channels, three for each CPU */
@@ -188,7 +187,8 @@ static void channels_leave_from_4_1_on(struct kunit *test)
 	}
 	KUNIT_ASSERT_EQ(test, remove_cpu(GOING), 0);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 3);
-	KUNIT_EXPECT_EQ(test, sim_sent(SIM_MODIFY_RESPONSE), version_of(test) >= V5_3 ? 3 : 0);
+	KUNIT_EXPECT_EQ(test, sim_sent(SIM_MODIFY_RESPONSE),
+			version_of(test) >= SIM_V(5, 3) ? 3 : 0);
 	/* Each to the CPU that had fewest, and none to the connect CPU. */
 	KUNIT_EXPECT_EQ(test, count_on(places, MANY, GOING), 0);
 	KUNIT_EXPECT_EQ(test, count_on(places, MANY, 0), 3);
@@ -204,7 +204,7 @@ static void channels_leave_from_4_1_on(struct kunit *test)
 /* Of unopened channels the host does not know where they are. */
 static void unopened_are_assigned_anew(struct kunit *test)
 {
-	struct place *places = start(test, V5_3, MANY);
+	struct place *places = start(test, SIM_USUAL, MANY);
 	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, count_on(places, MANY, GOING), 3);
@@ -226,7 +226,7 @@ static void user_placed_channel_leaves(struct kunit *test)
 	struct place *place = places_new(test, 1);
 
 	place->guest.host = sim_add(test, NULL, &sim_echo);
-	sim_start_ok(test, V5_3);
+	sim_start_ok(test, SIM_USUAL);
 	place->guest.ch = sim_guest_channel(test, place->guest.host);
 	open_places(test, place, 1);
 	KUNIT_EXPECT_EQ(test, channel_write(place->guest.ch, "cpu", "2"), 0);
@@ -238,7 +238,7 @@ static void user_placed_channel_leaves(struct kunit *test)
 /* All but the connect CPU go, one after the other, and come back. */
 static void devices_with_sub_channels(struct kunit *test)
 {
-	struct place *places = start(test, V5_3, MANY);
+	struct place *places = start(test, SIM_USUAL, MANY);
 	unsigned int i, cpu;
 
 	/* The first three have three sub-channels each; the others go. */
@@ -271,7 +271,7 @@ static void devices_with_sub_channels(struct kunit *test)
 
 static void new_channels_use_it_again(struct kunit *test)
 {
-	struct place *places = start(test, V5_3, MANY);
+	struct place *places = start(test, SIM_USUAL, MANY);
 	struct sim_chan *chan;
 	unsigned int i;
 
@@ -293,7 +293,7 @@ static void new_channels_use_it_again(struct kunit *test)
 
 static void vsc_is_told(struct kunit *test)
 {
-	struct place *place = start_one(test, V5_3);
+	struct place *place = start_one(test, SIM_USUAL);
 
 	memset(&guest_moved, 0, sizeof(guest_moved));
 	place->guest.ch->change_target_cpu_callback = guest_on_move;
@@ -310,7 +310,7 @@ static void host_refuses(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_MODIFY, .times = 1, .action = SIM_REFUSE,
 					 .status = 0x8000ffff };
-	struct place *place = start_one(test, V5_3);
+	struct place *place = start_one(test, SIM_USUAL);
 
 	sim_rule(&refuse);
 	expect_stays(test, place, "the host refused to move it");
@@ -341,7 +341,7 @@ static void host_cannot_be_asked(struct kunit *test)
  */
 static void host_is_silent(struct kunit *test)
 {
-	bool answers = version_of(test) >= V5_3;
+	bool answers = version_of(test) >= SIM_V(5, 3);
 	const struct sim_rule silent = {
 		.type = answers ? SIM_MODIFY : SIM_GPADL_HEADER,
 		.action = answers ? SIM_DROP : SIM_IGNORE,
@@ -386,7 +386,7 @@ static void some_leave_some_do_not(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_MODIFY, .skip = 2, .times = 1,
 					 .action = SIM_REFUSE, .status = 0x8000ffff };
-	struct place *places = start(test, V5_3, MANY), *last;
+	struct place *places = start(test, SIM_USUAL, MANY), *last;
 	unsigned int i;
 
 	open_places(test, places, MANY);
@@ -405,7 +405,7 @@ static void some_leave_some_do_not(struct kunit *test)
 /* The channel has left, says the host, and interrupts the CPU all the same. */
 static void host_does_not_stop(struct kunit *test)
 {
-	struct place *places = start(test, V5_3, NR_CPUS_NEEDED);
+	struct place *places = start(test, SIM_USUAL, NR_CPUS_NEEDED);
 	struct place *place = find_on(places, NR_CPUS_NEEDED, GOING);
 	u64 mark = sim_log_mark();
 
@@ -439,11 +439,11 @@ static const struct late {
 	enum hv_callback_mode mode;
 	bool flags_too;
 } lates[] = {
-	{ "batched", V5_3, HV_CALL_BATCHED, false },
-	{ "direct", V5_3, HV_CALL_DIRECT, false },
-	{ "direct, lost", V5_3, HV_CALL_DIRECT, true },
-	{ "isr", V5_3, HV_CALL_ISR, false },
-	{ "isr, lost", V5_3, HV_CALL_ISR, true },
+	{ "batched", SIM_USUAL, HV_CALL_BATCHED, false },
+	{ "direct", SIM_USUAL, HV_CALL_DIRECT, false },
+	{ "direct, lost", SIM_USUAL, HV_CALL_DIRECT, true },
+	{ "isr", SIM_USUAL, HV_CALL_ISR, false },
+	{ "isr, lost", SIM_USUAL, HV_CALL_ISR, true },
 	{ "5.2, lost", V5_2, HV_CALL_BATCHED, true },
 	{ "4.1", SIM_V(4, 1), HV_CALL_ISR, false },
 };
@@ -598,7 +598,7 @@ static void rescind_meanwhile(struct kunit *test)
 /* The host has taken it back, the VSC has it open: nobody is interrupted for it. */
 static void rescinded_but_open(struct kunit *test)
 {
-	struct place *places = start(test, V5_3, 1), *sub;
+	struct place *places = start(test, SIM_USUAL, 1), *sub;
 	unsigned int i;
 
 	open_places(test, places, 1);
@@ -624,7 +624,7 @@ static void rescinded_but_open(struct kunit *test)
 static void open_meanwhile(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_OPEN, .times = 1, .action = SIM_HOLD };
-	struct place *places = start(test, V5_3, NR_CPUS_NEEDED);
+	struct place *places = start(test, SIM_USUAL, NR_CPUS_NEEDED);
 	struct place *place = find_on(places, NR_CPUS_NEEDED, GOING);
 	struct guest_call *open, *offline;
 
@@ -646,7 +646,7 @@ static void open_meanwhile(struct kunit *test)
 static void open_in_vain_meanwhile(struct kunit *test)
 {
 	const struct sim_rule drop = { .type = SIM_OPEN, .times = 1, .action = SIM_DROP };
-	struct place *places = start(test, V5_3, NR_CPUS_NEEDED);
+	struct place *places = start(test, SIM_USUAL, NR_CPUS_NEEDED);
 	struct place *place = find_on(places, NR_CPUS_NEEDED, GOING);
 	struct guest_call *open, *offline;
 
@@ -667,7 +667,7 @@ static void open_in_vain_meanwhile(struct kunit *test)
 static void close_meanwhile(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_GPADL_TEARDOWN, .times = 1, .action = SIM_HOLD };
-	struct place *place = start_one(test, V5_3);
+	struct place *place = start_one(test, SIM_USUAL);
 	struct guest_call *close, *offline;
 
 	sim_rule(&hold);
@@ -688,7 +688,7 @@ static void close_meanwhile(struct kunit *test)
 static void stop_meanwhile(struct kunit *test)
 {
 	const struct sim_rule drop = { .type = SIM_MODIFY, .times = 1, .action = SIM_DROP };
-	struct place *place = start_one(test, V5_3);
+	struct place *place = start_one(test, SIM_USUAL);
 	struct guest_call *offline;
 
 	sim_rule(&drop);

@@ -12,7 +12,7 @@
 #include "vsc.h"
 #include "../../include/vmbus_private.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_USUAL
 #define SHORT_MS	300
 
 /* ---- the host is told ---- */

@@ -35,7 +35,7 @@ static void unknown_relids_change_nothing(struct kunit *test)
 	struct sim_chan *chan = sim_add_relid(test, 1, NULL, NULL);
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(relids); i++)
 		sim_send_relid(SIM_RESCIND, relids[i]);
 	settle(test);
@@ -48,7 +48,7 @@ static void second_rescind_changes_nothing(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->hold_remove = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -92,7 +92,7 @@ static void rescind_overtakes_the_device(struct kunit *test)
 	struct sim_chan *chans[30];
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc_add(test, "bound", NULL);
 	for (i = 0; i < ARRAY_SIZE(chans); i++) {
 		/* Relids of their own: one that is free again would be another channel. */
@@ -118,7 +118,7 @@ static void rescind_during_probe(struct kunit *test)
 	struct sim_chan *chan, *other;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->opens = false;
 	vsc->hold_probe = true;
@@ -155,7 +155,7 @@ static void open_channel_is_removed_then_released(struct kunit *test)
 	bool closes = *(const bool *)test->param_value;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "bound", NULL);
 	vsc->leaves_open = !closes;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -194,7 +194,7 @@ static void device_offered_before_it_is_released(struct kunit *test)
 	sim_lock();
 	next->offered = true;		/* not yet */
 	sim_unlock();
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->hold_remove = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -222,7 +222,7 @@ static void subs_before_the_callback_are_silent(struct kunit *test)
 	struct vmbus_channel *ch;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, early);
 	KUNIT_EXPECT_PTR_EQ(test, ch->primary_channel, sim_guest_channel(test, chan));
 	KUNIT_EXPECT_TRUE(test, to_vmbus_chan(ch)->kobj_added);
@@ -256,7 +256,7 @@ static void probe_can_wait_for_subs(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, &sim_type_perf, &sim_opener);
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "net", &sim_type_perf);
 	vsc->in_probe = ask_for_subs;
 	vsc->open_subs = true;
@@ -275,7 +275,7 @@ static void rescinded_sub_that_is_not_open(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL), *sub;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_add(test, "bound", NULL);
 	sub = sim_add_sub(test, chan, 1, NULL);
 	KUNIT_ASSERT_TRUE(test, sim_wait(atomic_read(&vsc->subs)));
@@ -293,7 +293,7 @@ static void rescinded_sub_that_is_open(struct kunit *test)
 	struct vmbus_channel *ch;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "bound", NULL);
 	vsc->open_subs = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -320,7 +320,7 @@ static void rescinded_sub_in_its_callback(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, &sim_echo), *sub, *other;
 	struct vsc *vsc;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "slow", NULL);
 	vsc->hold_sub = true;
 	vsc->open_subs = true;
@@ -362,7 +362,7 @@ static void device_rescinded_with_its_subs(struct kunit *test)
 	struct vsc *vsc;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "bound", NULL);
 	vsc->open_subs = order->open_subs;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
@@ -418,7 +418,7 @@ static struct vsc *add_told(struct kunit *test, bool unregisters)
 	told_unregisters = unregisters;
 	vsc->in_probe = wants_to_be_told;
 	vsc->open_subs = true;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
 	return vsc;
 }
@@ -498,7 +498,7 @@ static void failed_probe_is_not_told(struct kunit *test)
 	vsc->in_probe = wants_to_be_told;
 	vsc->probe_error = -EBADE;
 	atomic_set(&told, 0);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&vsc->probes), 1);
 	KUNIT_EXPECT_NULL(test, sim_guest_channel(test, chan)->chn_rescind_callback);
@@ -611,17 +611,17 @@ static void flaps(struct kunit *test)
 	vsc->in_probe = pass_through;
 	vsc->in_remove = give_piece;
 	sim_use_visibility(true);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vmbus_mmio_add(FLAP_WINDOW, FLAP_WINDOW + SZ_1M - 1), 0);
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);
-	visible = sim_visible_pages();
+	visible = sim_host_pages();
 	chan = sim_new(test, 7, NULL, &sim_echo);
 	through = guest_new(test, chan);
 	for (i = 1; i <= FLAPS; i++) {
 		flap(test, vsc, chan, i % NR_FLAPS);
 		KUNIT_ASSERT_EQ(test, chan->releases, i);
 		KUNIT_ASSERT_EQ_MSG(test, sim_gpadls(), 0, "round %u", i);
-		KUNIT_ASSERT_EQ_MSG(test, sim_visible_pages(), visible, "round %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, sim_host_pages(), visible, "round %u", i);
 		KUNIT_ASSERT_EQ_MSG(test, vsc->last_error, 0, "round %u", i);
 	}
 	rcu_read_lock();
@@ -678,7 +678,7 @@ static void storm_while_it_stops(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = i % 4 == 3 ? sim_add_sub(test, chans[i - 1], 1, &sim_echo) :
 					sim_add(test, i % 2 ? NULL : &sim_type_perf, &sim_echo);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		if (i % 4 > 1)
 			guest_open(test, &guest[i], chans[i]);

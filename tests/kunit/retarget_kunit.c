@@ -7,7 +7,6 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define V5_3		SIM_V(5, 3)
 /* What the machine may add; the deadline is 60 s. */
 #define AT_ONCE_MS	15000
 
@@ -102,7 +101,8 @@ static void moves_from_4_1_on(struct kunit *test)
 	/* There already. */
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 2), 0);
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_MODIFY), 2);
-	KUNIT_EXPECT_EQ(test, sim_sent(SIM_MODIFY_RESPONSE), version->version >= V5_3 ? 2 : 0);
+	KUNIT_EXPECT_EQ(test, sim_sent(SIM_MODIFY_RESPONSE),
+			version->version >= SIM_V(5, 3) ? 2 : 0);
 	KUNIT_EXPECT_EQ(test, modify(moving), 0);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_MODIFY) == 3));
 	/* Where it is opened the next time. */
@@ -114,7 +114,7 @@ static void moves_from_4_1_on(struct kunit *test)
 
 static void wrong_moves_reach_no_host(struct kunit *test)
 {
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, nr_cpu_ids), -EINVAL);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, UINT_MAX), -EINVAL);
@@ -128,7 +128,7 @@ static void refused_move_changes_nothing(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_MODIFY, .times = 1, .action = SIM_REFUSE,
 					 .status = 0x8000ffff };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 
 	sim_rule(&refuse);
 	KUNIT_EXPECT_EQ(test, retarget_to(moving, 1), -EINVAL);
@@ -141,7 +141,7 @@ static void vsc_is_told(struct kunit *test)
 {
 	const struct sim_rule refuse = { .type = SIM_MODIFY, .times = 1, .action = SIM_REFUSE,
 					 .status = 0x8000ffff };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 
 	memset(&guest_moved, 0, sizeof(guest_moved));
 	moving->guest.ch->change_target_cpu_callback = guest_on_move;
@@ -160,7 +160,7 @@ static void vsc_is_told(struct kunit *test)
 static void moves_do_not_overlap(struct kunit *test)
 {
 	const struct sim_rule slow = { .type = SIM_MODIFY, .delay_ms = 100 };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 	struct moving *other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
 	struct guest_call *first, *second;
 
@@ -180,7 +180,7 @@ static void moves_do_not_overlap(struct kunit *test)
 static void close_waits_for_move(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_MODIFY, .action = SIM_HOLD };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 	struct guest_call *move, *close;
 
 	sim_rule(&hold);
@@ -200,7 +200,7 @@ static void close_waits_for_move(struct kunit *test)
 static void modify_crosses_close(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_MODIFY, .action = SIM_HOLD };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 	struct guest_call *call;
 
 	sim_rule(&hold);
@@ -217,7 +217,7 @@ static void modify_crosses_close(struct kunit *test)
 static void move_without_answer(struct kunit *test)
 {
 	const struct sim_rule drop = { .type = SIM_MODIFY, .times = 1, .action = SIM_DROP };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 
 	sim_rule(&drop);
 	vmbus_deadlines.request = 200;
@@ -231,7 +231,7 @@ static void move_without_answer(struct kunit *test)
 static void rescind_ends_move(struct kunit *test)
 {
 	const struct sim_rule hold = { .type = SIM_MODIFY, .action = SIM_HOLD };
-	struct moving *moving = start(test, V5_3);
+	struct moving *moving = start(test, SIM_USUAL);
 	struct guest_call *call;
 
 	vmbus_chan_get(to_vmbus_chan(moving->guest.ch));

@@ -15,7 +15,7 @@ struct guest_chan *ring_open_with(struct kunit *test, const struct sim_vsp *vsp,
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	if (!sim_running())
-		sim_start_ok(test, SIM_V(5, 3));
+		sim_start_ok(test, SIM_USUAL);
 	host = sim_add(test, NULL, vsp);
 	guest->ch = sim_guest_channel(test, host);
 	/* BATCHED would call back as long as anything is in the ring. */

@@ -9,7 +9,7 @@
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define NEWEST		SIM_V(5, 3)
+#define NEWEST		SIM_USUAL
 
 /* Two devices that must not be taken for each other. */
 #define FIRST		63

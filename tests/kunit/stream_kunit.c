@@ -393,7 +393,7 @@ static struct sim_chan *open_reader(struct kunit *test, struct flood *flood,
 	struct sim_chan *host;
 
 	KUNIT_ASSERT_NOT_NULL(test, flood);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	host = sim_add(test, NULL, &flooder);
 	flood->ch = sim_guest_channel(test, host);
 	flood->ch->callback_mode = reader->mode;
@@ -453,7 +453,7 @@ static void sends_while_reading(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
 	guest->reads = true;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, sim_add(test, NULL, &sim_echo),
 					      RING_SMALLEST), 0);
 	while (number < 3000 && (!err || err == -EAGAIN) && time_before(jiffies, end)) {

@@ -71,7 +71,7 @@ static void attributes_tell_the_offer(struct kunit *test)
 	char text[300], expected[100];
 	struct vmbus_channel *ch;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_GT(test, device_read(ch, "id", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "17");
@@ -125,7 +125,7 @@ static void monitor_files_if_monitored(struct kunit *test)
 
 	chan->monitored = true;
 	chan->monitor_id = 70;
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	other = sim_guest_channel(test, plain);
 	for (i = 0; i < ARRAY_SIZE(monitor_files); i++) {
@@ -177,7 +177,7 @@ static void channels_directory_follows(struct kunit *test)
 	char text[100];
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	ch = sim_guest_channel(test, chan);
 	KUNIT_EXPECT_EQ(test, shown_channels(test, ch), BIT(3));
 	for (i = 0; i < ARRAY_SIZE(subs); i++) {
@@ -210,7 +210,7 @@ static void bad_cpus_are_refused(struct kunit *test)
 	struct witness *witness;
 	unsigned int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_EXPECT_EQ(test, write_cpu(sim_guest_channel(test, chan), 1), -EIO);
 	witness = open_witnessed(test, chan);
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
@@ -252,7 +252,7 @@ static void host_refuses_a_move(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct witness *witness;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	witness = open_witnessed(test, chan);
 	sim_rule(&rule);
 	KUNIT_EXPECT_EQ(test, write_cpu(witness->ch, 2), -EINVAL);
@@ -267,7 +267,7 @@ static void host_is_silent_about_a_move(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct witness *witness;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	witness = open_witnessed(test, chan);
 	sim_rule(&rule);
 	vmbus_deadlines.request = 200;
@@ -295,7 +295,7 @@ static void rescind_ends_a_move(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct witness *witness;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	witness = open_witnessed(test, chan);
 	sim_rule(&rule);
 	KUNIT_EXPECT_EQ(test, write_cpu(witness->ch, 2), -EIO);
@@ -309,7 +309,7 @@ static void cpu_goes_when_nothing_needs_it(struct kunit *test)
 	struct sim_chan *chan = sim_add(test, NULL, NULL);
 	struct witness *witness;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	witness = open_witnessed(test, chan);
 	KUNIT_EXPECT_NE(test, remove_cpu(0), 0);
 	KUNIT_EXPECT_EQ(test, write_cpu(witness->ch, 2), 0);
@@ -329,7 +329,7 @@ static void cpu_handles_its_last_events(struct kunit *test)
 	struct witness *witness;
 	int count;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	witness = open_witnessed(test, chan);
 	count = atomic_read(&witness->count);
 	/* The flag is set, the interrupt never comes. */
@@ -351,7 +351,7 @@ static void start_without_a_cpu(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, remove_cpu(1), 0);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		chans[i] = sim_add(test, &sim_type_perf, NULL);
-	KUNIT_EXPECT_EQ(test, sim_start(test, SIM_V(5, 3)), 0);
+	KUNIT_EXPECT_EQ(test, sim_start(test, SIM_USUAL), 0);
 	for (i = 0; i < ARRAY_SIZE(chans); i++)
 		KUNIT_EXPECT_NE(test, sim_guest_channel(test, chans[i])->target_cpu, 1);
 	KUNIT_ASSERT_EQ(test, add_cpu(1), 0);
@@ -426,7 +426,7 @@ static void files_race_with_everything(struct kunit *test)
 	reader->chans[0] = chan;
 	for (i = 1; i < ARRAY_SIZE(reader->chans); i++)
 		reader->chans[i] = sim_add_sub(test, chan, i, &sim_echo);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	vsc = vsc_new(test, "perf", &sim_type_perf);
 	vsc->open_subs = true;
 	KUNIT_ASSERT_EQ(test, vsc_register(vsc), 0);

@@ -132,7 +132,7 @@ static void life_of_a_channel(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, chan);
 	u32 gpadl, vp, open_id;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	/* Of so many pages that one message does not name them all. */
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, chan, RING), 0);
 	gpadl = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
@@ -184,7 +184,7 @@ static void sockets(struct kunit *test)
 						8);
 	static const guid_t host_id = GUID_INIT(0x99aabbcc, 0xddee, 0xff00, 8, 7, 6, 5, 4, 3, 2, 1);
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	KUNIT_ASSERT_EQ(test, vmbus_send_tl_connect_request(&guest_id, &host_id), 0);
 	read_trace(test);
 	EXPECT_TRACED(1, "vmbus_send_tl_connect_request: sending guest_endpoint_id %pUl, host_service_id %pUl, ret 0",
@@ -198,7 +198,7 @@ static void failed_posts(struct kunit *test)
 	struct guest_chan *guest = guest_new(test, chan);
 	u32 gpadl;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	sim_fail_posts(SIM_OPEN, -EIO, 1);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, chan, GUEST_RING), -EIO);
 	KUNIT_ASSERT_EQ(test, guest_open_size(test, guest, chan, GUEST_RING), 0);
@@ -220,7 +220,7 @@ static void unwelcome_messages(struct kunit *test)
 	const u32 strange[2] = { 0x4711 };
 	const u32 cut_short[3] = { SIM_OPEN_RESULT };
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	sim_send(strange, sizeof(strange));
 	sim_send(cut_short, sizeof(cut_short));
 	sim_send_result(SIM_OPEN_RESULT, 0x123, 0x456, 7);
@@ -242,7 +242,7 @@ static void interrupts(struct kunit *test)
 	struct sim_chan *chan = sim_add_relid(test, 5, NULL, &sim_manual);
 	struct guest_chan *guest = guest_new(test, chan);
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, chan);
 	guest->reads = false;
 	sim_event(0, 5);
@@ -269,7 +269,7 @@ static void nothing_when_off(struct kunit *test)
 {
 	KUNIT_ASSERT_EQ(test, switch_events(false), 0);
 	forget_trace();
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	read_trace(test);
 	KUNIT_EXPECT_NULL(test, strstr(trace, "vmbus_"));
 }

@@ -178,7 +178,7 @@ static struct sim_chan *uio_start(struct kunit *test, const struct sim_vsp *vsp)
 	struct sim_chan *host = sim_add(test, NULL, vsp);
 
 	sim_needs_linear_rings(test);
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	uio.registered = !vmbus_driver_register(&uio.drv);
 	KUNIT_ASSERT_TRUE(test, uio.registered);
 	KUNIT_ASSERT_NOT_NULL(test, uio.ch);
@@ -311,7 +311,7 @@ static void shared_pages_are_of_the_direct_map(struct kunit *test)
 	void *pages[3];
 	int i;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	pages[0] = vmbus_connection.int_page;
 	pages[1] = vmbus_connection.monitor_pages[0];
 	pages[2] = vmbus_connection.monitor_pages[1];
@@ -808,7 +808,7 @@ static void scattered_ring_is_mapped_by_the_bus(struct kunit *test)
 	unsigned long address = -EBADE;
 	struct vmbus_chan *chan;
 
-	sim_start_ok(test, SIM_V(5, 3));
+	sim_start_ok(test, SIM_USUAL);
 	guest->ch = sim_guest_channel(test, guest->host);
 	chan = to_vmbus_chan(guest->ch);
 	KUNIT_EXPECT_EQ(test, vmbus_open(guest->ch, UIO_RING, UIO_RING, NULL, 0, guest_callback,
