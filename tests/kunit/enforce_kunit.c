@@ -16,7 +16,6 @@
 #include "../../include/vmbus_private.h"
 #include "sim_internal.h"
 
-#define NEWEST		SIM_V(5, 3)
 #define HANDLE		0x1234
 #define RING_PAGES	4	/* of both rings */
 
@@ -27,6 +26,7 @@
  * @chan: the channel that it is offered
  * @monitors: its monitor pages
  * @ring: pages of its ring, or of another GPADL
+ * @features: that it asks for
  */
 struct wrong_guest {
 	struct kunit *test;
@@ -34,6 +34,7 @@ struct wrong_guest {
 	struct sim_chan *chan;
 	void *monitors[2];
 	void *ring[RING_PAGES];
+	u32 features;
 };
 
 static int show(struct wrong_guest *guest, void *page)
@@ -76,9 +77,9 @@ static void contact(struct wrong_guest *guest, u64 boundary)
 {
 	struct sim_msg_contact msg = {
 		.header.type = SIM_CONTACT,
-		.version = NEWEST,
+		.version = sim_which_version(SIM_USUAL),
 		.target_vp = guest->ops->vp_index(0),
-		.target = SIM_SINT,
+		.target = (u64)guest->features << 32 | SIM_SINT,
 		.monitor_page = { __pa(guest->monitors[0]) | boundary,
 				  __pa(guest->monitors[1]) | boundary },
 	};
@@ -392,6 +393,133 @@ static void reached_after_the_end(struct wrong_guest *guest)
 	sim_look_at_visible();
 }
 
+/* ---- the same where memory stays private, which is the paravisor's to use ---- */
+
+static void connect_and_open_private(struct wrong_guest *guest)
+{
+	connect(guest);
+	describe(guest, 0);
+	open(guest);
+}
+
+static void private_none(struct wrong_guest *guest)
+{
+	connect_and_open_private(guest);
+	sim_lock();
+	KUNIT_EXPECT_EQ(guest->test, sim_write(guest->chan, SIM_PKT_INBAND, 0, 0, "fine", 4), 0);
+	KUNIT_EXPECT_EQ(guest->test, sim_read(guest->chan, NULL, 0), 0);
+	sim_unlock();
+	KUNIT_EXPECT_EQ(guest->test, sim_host_pages(), sim_visible_pages() + RING_PAGES);
+	close(guest);
+	tear_down(guest);
+	KUNIT_EXPECT_EQ(guest->test, sim_host_pages(), sim_visible_pages());
+	/* It is the guest's again. */
+	share_ring(guest);
+	hide_ring(guest);
+	disconnect(guest);
+}
+
+static void private_ring_is_visible(struct wrong_guest *guest)
+{
+	connect_and_open(guest);
+}
+
+static void private_ring_in_part(struct wrong_guest *guest)
+{
+	connect(guest);
+	share(guest, guest->ring[RING_PAGES - 1]);
+	describe(guest, 0);
+}
+
+static void ring_alone_is_visible(struct wrong_guest *guest)
+{
+	guest->chan->co_external = false;
+	connect_and_open(guest);
+}
+
+static void private_made_visible(struct wrong_guest *guest)
+{
+	connect_and_open_private(guest);
+	show(guest, guest->ring[0]);
+}
+
+static void private_used_when_visible(struct wrong_guest *guest)
+{
+	private_made_visible(guest);
+	sim_lock();
+	sim_read(guest->chan, NULL, 0);
+	sim_unlock();
+}
+
+static void private_freed_while_open(struct wrong_guest *guest)
+{
+	connect_and_open_private(guest);
+	free_page((unsigned long)guest->ring[0]);
+	guest->ring[0] = NULL;
+	sim_lock();
+	sim_read(guest->chan, NULL, 0);
+	sim_unlock();
+}
+
+static void private_freed_before_torndown(struct wrong_guest *guest)
+{
+	const struct sim_rule hold = { .type = SIM_GPADL_TEARDOWN, .action = SIM_HOLD };
+
+	connect(guest);
+	describe(guest, 0);
+	sim_rule(&hold);
+	tear_down(guest);
+	free_page((unsigned long)guest->ring[1]);
+	guest->ring[1] = NULL;
+	KUNIT_EXPECT_EQ(guest->test, sim_release_held(), 1);
+}
+
+static void private_freed_before_unload_response(struct wrong_guest *guest)
+{
+	const struct sim_rule hold = { .type = SIM_UNLOAD, .action = SIM_HOLD };
+
+	connect(guest);
+	describe(guest, 0);
+	sim_rule(&hold);
+	unload(guest);
+	free_page((unsigned long)guest->ring[1]);
+	guest->ring[1] = NULL;
+	KUNIT_EXPECT_EQ(guest->test, sim_release_held(), 1);
+}
+
+/* The ring alone may be, and this is none. */
+static void shared_buffer_is_private(struct wrong_guest *guest)
+{
+	u32 bytes;
+	void *at;
+
+	guest->chan->co_external = false;
+	connect(guest);
+	describe(guest, 0);
+	sim_lock();
+	at = sim_map_gpadl_locked(guest->chan, HANDLE, &bytes);
+	sim_unmap_gpadl_locked(HANDLE, at);
+	sim_unlock();
+}
+
+static void private_not_agreed(struct wrong_guest *guest)
+{
+	guest->features = 0;
+	connect_and_open_private(guest);
+}
+
+static void asks_for_more_features(struct wrong_guest *guest)
+{
+	guest->features |= 1;
+	connect(guest);
+}
+
+static void asks_for_features(struct wrong_guest *guest)
+{
+	guest->features = SIM_FEATURE_CONFIDENTIAL;
+	connect(guest);
+}
+
 #define ANY_KIND	SIM_ORDINARY
 
 static const struct mistake {
@@ -430,11 +558,29 @@ static const struct mistake {
 	MISTAKE(SIM_VTOM, address_in_shared_page, "tells the host"),
 	MISTAKE(ANY_KIND, unset_memory_in_shared_page, "tells the host"),
 	MISTAKE(ANY_KIND, unset_memory_in_message, "what nobody has set"),
+	MISTAKE(SIM_CONFIDENTIAL, private_none, NULL),
+	MISTAKE(SIM_CONFIDENTIAL, private_ring_is_visible, "is visible, was to be private"),
+	MISTAKE(SIM_CONFIDENTIAL, private_ring_in_part, "is visible, was to be private"),
+	MISTAKE(SIM_CONFIDENTIAL, ring_alone_is_visible, "is visible, was to be private"),
+	MISTAKE(SIM_CONFIDENTIAL, private_made_visible, "made visible while the paravisor uses it"),
+	MISTAKE(SIM_CONFIDENTIAL, private_used_when_visible, "is visible, was to be private"),
+	MISTAKE(SIM_CONFIDENTIAL, private_freed_while_open, "freed, the paravisor was to use it"),
+	MISTAKE(SIM_CONFIDENTIAL, private_freed_before_torndown,
+		"freed while the paravisor used it"),
+	MISTAKE(SIM_CONFIDENTIAL, private_freed_before_unload_response,
+		"freed while the paravisor used it"),
+	MISTAKE(SIM_CONFIDENTIAL, shared_buffer_is_private, "is private, the host was to use it"),
+	MISTAKE(SIM_CONFIDENTIAL, private_not_agreed, "the host is told of it"),
+	MISTAKE(SIM_CONFIDENTIAL, asks_for_more_features, "asked for at version"),
+	MISTAKE(SIM_CONFIDENTIAL, monitor_page_is_private, "the host is told of it"),
+	MISTAKE(SIM_PARAVISOR, asks_for_features, "asked for at version"),
+	MISTAKE(SIM_ENLIGHTENED, asks_for_features, "asked for at version"),
 };
 
 static void mistake_name(const struct mistake *mistake, char *desc)
 {
-	static const char * const kinds[] = { "any", "vtom", "paravisor", "enlightened" };
+	static const char * const kinds[] = { "any", "vtom", "paravisor", "enlightened",
+					      "confidential" };
 
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s, %s", mistake->name, kinds[mistake->kind]);
 }
@@ -472,7 +618,11 @@ static void finds(struct kunit *test)
 		sim_set_kind(mistake->kind);
 	sim_use_visibility(true);
 	sim_busy(0);
-	sim_set_version(NEWEST);
+	sim_set_version(SIM_USUAL);
+	if (sim_confidential())
+		guest.features = SIM_FEATURE_CONFIDENTIAL;
+	if (mistake->kind != SIM_CONFIDENTIAL)
+		sim_share_all();
 	guest.chan = sim_add(test, NULL, NULL);
 	guest.ops = sim_ops();
 	KUNIT_ASSERT_EQ(test, work_on_cpu(0, synic_up, NULL), 0);
@@ -531,7 +681,7 @@ static bool live(struct kunit *test, struct guest_chan *guest)
 {
 	bool opened;
 
-	if (sim_start(test, NEWEST))
+	if (sim_start(test, SIM_USUAL))
 		return false;
 	guest->ch = sim_guest_channel(test, guest->host);
 	opened = !guest_try_open(guest);
@@ -553,6 +703,7 @@ static void each_change_may_fail(struct kunit *test)
 	unsigned int n, failed;
 
 	sim_use_visibility(true);
+	sim_share_all();
 	guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 	for (n = 1; n < MOST_CHANGES; n++) {
 		sim_fail_visible(n, change->visible);
@@ -581,7 +732,7 @@ static void nothing_is_taken_back(struct kunit *test)
 
 	sim_use_visibility(true);
 	guest = guest_new(test, sim_add(test, NULL, &sim_echo));
-	sim_start_ok(test, NEWEST);
+	sim_start_ok(test, SIM_USUAL);
 	guest_open(test, guest, guest->host);
 	shared = sim_visible_pages();
 	sim_end_visibility();
