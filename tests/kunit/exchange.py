@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the guest tells a host of each version, as text that is checked in: exchanges/VERSION.txt.
+"""What the guest tells a host of each version, as text that is checked in: exchanges/VERSION.txt, and a paravisor.
 
 The suite hv_vmbus_exchange prints the messages. What differs from run to run (addresses, handles, ids of openings,
 the connection that a host of 5.0 or later gives out) is dots; every other byte that the guest sends is there. Of what the host answers
@@ -11,7 +11,7 @@ import pathlib
 import re
 
 RECORDS = pathlib.Path(__file__).resolve().parent / "exchanges"
-HEARD = re.compile(r"exchange (\d\.\d) (guest|host) (\d+) ([0-9a-f]+)\r?$", re.M)
+HEARD = re.compile(r"exchange (\d\.\d[-a-z]*) (guest|host) (\d+) ([0-9a-f]+)\r?$", re.M)
 SKIPPED = re.compile(r"\bok \d+ (\d\.\d) # SKIP (.*?)\r?$", re.M)
 NAMES = {1: "OFFERCHANNEL", 2: "RESCIND_CHANNELOFFER", 3: "REQUESTOFFERS", 4: "ALLOFFERS_DELIVERED", 5: "OPENCHANNEL",
          6: "OPENCHANNEL_RESULT", 7: "CLOSECHANNEL", 8: "GPADL_HEADER", 9: "GPADL_BODY", 10: "GPADL_CREATED",
