@@ -475,7 +475,7 @@ static void events_tell_a_life(struct kunit *test)
 	u32 gpadl;
 
 	KUNIT_ASSERT_NOT_NULL(test, e);
-	sim_start_ok(test, SIM_USUAL);
+	sim_start_ok(test, SIM_V(5, 3));
 	guest_open(test, guest, chan);
 	gpadl = guest->ch->ringbuffer_gpadlhandle.gpadl_handle;
 	vmbus_close(guest->ch);

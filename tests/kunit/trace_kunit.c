@@ -91,6 +91,7 @@ static void connection(struct kunit *test)
 {
 	struct sim_chan *chan = sim_new(test, 77, &sim_type_perf, NULL);
 
+	chan->co_ring = false;
 	chan->flags = 0x10;
 	chan->monitored = true;
 	chan->monitor_id = 37;
@@ -100,7 +101,8 @@ static void connection(struct kunit *test)
 	read_trace(test);
 
 	EXPECT_TRACED(1, "vmbus_negotiate_version: sending vmbus_version_requested %d, target_vcpu 0x%x, pages %llx:%llx:%llx, ret 0",
-		      SIM_V(6, 0), vmbus_host->vp_index(0), (u64)SIM_SINT,
+		      SIM_V(6, 0), vmbus_host->vp_index(0),
+		      (u64)sim_asked_features() << 32 | SIM_SINT,
 		      virt_to_phys(vmbus_connection.monitor_pages[0]) | sim_boundary(),
 		      virt_to_phys(vmbus_connection.monitor_pages[1]) | sim_boundary());
 	EXPECT_TRACED(1, "vmbus_on_msg_dpc: msgtype=%d", SIM_VERSION_RESPONSE);
