@@ -5,6 +5,7 @@
  */
 #include "call.h"
 #include "guest.h"
+#include "in_vain.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
@@ -434,10 +435,10 @@ static void late_result_is_not_the_next(struct kunit *test)
 
 	sim_rule(&drop);
 	sim_rule(&hold);
-	vmbus_deadlines.request = SIM_IN_VAIN_MS;
+	in_vain(test, CHANNELMSG_OPENCHANNEL_RESULT, 0, IN_VAIN_MS);
 	KUNIT_EXPECT_EQ(test, guest_try_open(guest), -ETIMEDOUT);
 	expect_clean(test, guest);
-	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	in_vain_end();
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_CLOSE), 1);
 	KUNIT_EXPECT_EQ(test, sim_received_message(SIM_OPEN, 0, &first, sizeof(first)),
 			sizeof(first));

@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "guest.h"
+#include "in_vain.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
@@ -486,12 +487,12 @@ static void answer_for_another_is_none(struct kunit *test)
 
 	sim_rule(&wrong);
 	sim_rule(&twice);
-	vmbus_deadlines.request = SIM_IN_VAIN_MS;
+	in_vain(test, CHANNELMSG_GPADL_CREATED, 0, IN_VAIN_MS);
 	KUNIT_EXPECT_EQ(test, establish(sharing), -ETIMEDOUT);
 	/* The host said that it let go. */
 	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_GPADL_TEARDOWN), 1);
 	KUNIT_EXPECT_FALSE(test, sharing->gpadl.decrypted);
-	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	in_vain_end();
 	KUNIT_EXPECT_EQ(test, establish(sharing), 0);
 	KUNIT_EXPECT_EQ(test, teardown(sharing), 0);
 	sim_drain(test);

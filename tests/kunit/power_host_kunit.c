@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "guest.h"
+#include "in_vain.h"
 #include "sleep.h"
 #include "suites.h"
 #include "vsc.h"
@@ -88,10 +89,10 @@ static void kept_ring_outlives_its_connection(struct kunit *test)
 	sim_start_ok(test, NEWEST);
 	visible = sim_visible_pages();
 	vsc_add(test, "sleeper", NULL);
-	vmbus_deadlines.request = SIM_IN_VAIN_MS;
+	in_vain(test, CHANNELMSG_GPADL_TORNDOWN, 0, IN_VAIN_MS);
 	vmbus_deadlines.unload = SHORT_MS;
 	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ETIMEDOUT);
-	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	in_vain_end();
 	vmbus_deadlines.unload = SIM_ANSWERED_MS;
 	sleep_expect_works(test, chan);
 	KUNIT_EXPECT_EQ(test, sim_visible_pages(), visible + 2 * ring);

@@ -8,12 +8,14 @@
 
 #include "call.h"
 #include "guest.h"
+#include "in_vain.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
-#define DEADLINE_MS	SIM_IN_VAIN_MS
 /* What the guest may be late; the driver's own deadlines are 60 s. */
 #define SLACK_MS	15000
+/* Of a probe, while the driver goes; if this machine is too slow, the probe is over by then. */
+#define HANGS_MS	2000
 
 /**
  * struct probe - a device with the driver
@@ -77,9 +79,10 @@ static struct hv_driver driver;
 static const struct kind {
 	enum probe_type type;
 	const char *name;
+	unsigned int deadline;	/* ms; where several probes make requests, it is that of all */
 } kinds[] = {
-	{ PROBE_FORCE_SYNCHRONOUS, "synchronous" },	/* netvsc */
-	{ PROBE_PREFER_ASYNCHRONOUS, "asynchronous" },	/* most others */
+	{ PROBE_FORCE_SYNCHRONOUS, "synchronous", IN_VAIN_MS },	/* netvsc */
+	{ PROBE_PREFER_ASYNCHRONOUS, "asynchronous", SIM_IN_VAIN_MS },	/* most others */
 };
 
 static void kind_name(const struct kind *kind, char *desc)
@@ -124,7 +127,7 @@ static void stop(struct kunit *test)
 }
 
 /* A device whose host does not answer @type; 0: answers all. */
-static struct probe *add_device(struct kunit *test, u32 type, enum sim_action action)
+static struct probe *new_device(struct kunit *test, u32 type, enum sim_action action)
 {
 	struct sim_rule rule = { .type = type, .action = action };
 	struct sim_rule any_close = { .type = SIM_CLOSE, .action = SIM_IGNORE };
@@ -139,7 +142,15 @@ static struct probe *add_device(struct kunit *test, u32 type, enum sim_action ac
 		sim_rule(&rule);
 		sim_rule(&any_close);
 	}
-	sim_offer(host);
+	return probe;
+}
+
+/* Offered at once. */
+static struct probe *add_device(struct kunit *test, u32 type, enum sim_action action)
+{
+	struct probe *probe = new_device(test, type, action);
+
+	sim_offer(probe->guest->host);
 	return probe;
 }
 
@@ -157,23 +168,35 @@ static void expect_delay(struct kunit *test, unsigned long begin, struct probe *
 static void dead_device_delays_others(struct kunit *test)
 {
 	const struct kind *kind = test->param_value;
+	unsigned int deadline = kind->deadline;
 	struct probe *dead[2], *live;
 	unsigned long begin;
 
-	vmbus_deadlines.request = DEADLINE_MS;
 	start(test, kind->type);
+	dead[0] = new_device(test, SIM_OPEN, SIM_IGNORE);
+	dead[1] = new_device(test, SIM_GPADL_HEADER, SIM_IGNORE);
+	live = new_device(test, 0, SIM_ANSWER);
+	if (kind->type == PROBE_FORCE_SYNCHRONOUS) {
+		in_vain(test, CHANNELMSG_OPENCHANNEL_RESULT, dead[0]->guest->host->relid, deadline);
+		in_vain(test, CHANNELMSG_GPADL_CREATED, dead[1]->guest->host->relid, deadline);
+		in_vain(test, CHANNELMSG_GPADL_TORNDOWN, dead[1]->guest->host->relid, deadline);
+	} else {
+		vmbus_deadlines.request = deadline;
+	}
 	begin = jiffies;
-	dead[0] = add_device(test, SIM_OPEN, SIM_IGNORE);
-	dead[1] = add_device(test, SIM_GPADL_HEADER, SIM_IGNORE);
-	live = add_device(test, 0, SIM_ANSWER);
-	expect_delay(test, begin, live, 3 * DEADLINE_MS);
+	sim_offer(dead[0]->guest->host);
+	sim_offer(dead[1]->guest->host);
+	sim_offer(live->guest->host);
+	expect_delay(test, begin, live, 3 * deadline);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&dead[0]->ended)));
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&dead[1]->ended)));
 	KUNIT_EXPECT_EQ(test, dead[0]->err, -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, dead[1]->err, -ETIMEDOUT);
 	/* One at a time, in the order of the offers: the delays add up. */
 	if (kind->type == PROBE_FORCE_SYNCHRONOUS)
-		KUNIT_EXPECT_GE(test, jiffies_to_msecs(live->when - begin), 3 * DEADLINE_MS);
+		KUNIT_EXPECT_GE(test, jiffies_to_msecs(live->when - begin), 3 * deadline);
+	in_vain_end();
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
 	stop(test);
 	KUNIT_EXPECT_EQ(test, atomic_read(&live->removed), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&dead[0]->removed), 0);
@@ -242,13 +265,13 @@ static void module_goes_while_a_probe_hangs(struct kunit *test)
 	start_host(test);
 	dead = add_device(test, SIM_OPEN, SIM_IGNORE);
 	sim_guest_channel(test, dead->guest->host);
-	vmbus_deadlines.request = DEADLINE_MS;
+	in_vain(test, CHANNELMSG_OPENCHANNEL_RESULT, 0, HANGS_MS);
 	start_driver(test, PROBE_PREFER_ASYNCHRONOUS);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&dead->begun)));
 	call = guest_call_begin(test, unregister, NULL);
 	KUNIT_EXPECT_TRUE(test, sim_wait(guest_call_ended(call)));
 	guest_call_end(call);
-	KUNIT_EXPECT_LT(test, call->took_ms, DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_LT(test, call->took_ms, HANGS_MS + SLACK_MS);
 	KUNIT_EXPECT_EQ(test, dead->err, -ETIMEDOUT);
 	begin = jiffies;
 	sim_stop(test);
@@ -265,10 +288,11 @@ static void remove_hangs_once(struct kunit *test)
 	dead = add_device(test, SIM_GPADL_TEARDOWN, SIM_HOLD);
 	KUNIT_EXPECT_TRUE(test, sim_wait(atomic_read(&dead->ended)));
 	KUNIT_EXPECT_EQ(test, dead->err, 0);
-	vmbus_deadlines.request = DEADLINE_MS;
+	/* That is all it asks for. */
+	vmbus_deadlines.request = IN_VAIN_MS;
 	begin = jiffies;
 	vmbus_driver_unregister(&driver);
-	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - begin), DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - begin), IN_VAIN_MS + SLACK_MS);
 	KUNIT_EXPECT_EQ(test, sim_host_pages(), 3 + 2 * GUEST_RING / PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(SIM_GPADL_TEARDOWN)));
 	KUNIT_EXPECT_EQ(test, sim_release_held(), 1);

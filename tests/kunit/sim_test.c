@@ -12,6 +12,7 @@
 #include <linux/sysfs.h>
 
 #include "../../include/vmbus_private.h"
+#include "in_vain.h"
 #include "sim_internal.h"
 
 #define SYNIC_VMBUS	1
@@ -179,6 +180,7 @@ void sim_stop(struct kunit *test)
 
 void sim_exit(struct kunit *test)
 {
+	in_vain_end();
 	if (!host.log)
 		return;
 	sim_stop(test);

@@ -11,11 +11,14 @@
 
 #include "call.h"
 #include "guest.h"
+#include "in_vain.h"
 #include "suites.h"
 #include "../../include/vmbus_private.h"
 
 #define SHARED_PAGES	3	/* of the connection itself */
-#define DEADLINE_MS	1000
+#define DEADLINE_MS	IN_VAIN_MS
+/* Where something is to happen meanwhile; if this machine is too slow for that, after it. */
+#define HANG_MS		1000
 /* What the guest may be late; the driver's own deadlines are 60 s. */
 #define SLACK_MS	15000
 /* Long enough for a description of three messages. */
@@ -77,7 +80,8 @@ static int call_retarget(void *context)
  * @result: its errno
  * @message: the one missing
  * @waits: how many deadlines pass, one line each
- * @answered: other requests of the call have to be answered within the deadline
+ * @answer: type of the message that is missing, where other requests of the call are
+ *	answered; else 0
  * @kept: pages that the host may use afterwards
  * @kept_late: and after the late answer
  * @of_vsc: pages among them that the driver cannot free
@@ -91,25 +95,25 @@ static const struct withheld {
 	int result;
 	const char *message;
 	unsigned int waits;
-	bool answered;
+	u32 answer;
 	unsigned int kept, kept_late, of_vsc;
 } withheld[] = {
 	{ "ring gpadl", SIM_GPADL_HEADER, SIM_HOLD, NULL, call_open, -ETIMEDOUT,
-	  "GPADL_CREATED", 1, true, 0, 0, 0 },
+	  "GPADL_CREATED", 1, CHANNELMSG_GPADL_CREATED, 0, 0, 0 },
 	{ "ring gpadl unseen", SIM_GPADL_HEADER, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
 	  "GPADL_CREATED", 2, false, RING_PAGES, RING_PAGES, 0 },
 	{ "ring body unseen", SIM_GPADL_BODY, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
 	  "GPADL_CREATED", 2, false, RING_PAGES, RING_PAGES, 0 },
 	{ "open", SIM_OPEN, SIM_HOLD, NULL, call_open, -ETIMEDOUT,
-	  "OPENCHANNEL_RESULT", 1, true, 0, 0, 0 },
+	  "OPENCHANNEL_RESULT", 1, CHANNELMSG_OPENCHANNEL_RESULT, 0, 0, 0 },
 	{ "open unseen", SIM_OPEN, SIM_IGNORE, NULL, call_open, -ETIMEDOUT,
-	  "OPENCHANNEL_RESULT", 1, true, 0, 0, 0 },
+	  "OPENCHANNEL_RESULT", 1, CHANNELMSG_OPENCHANNEL_RESULT, 0, 0, 0 },
 	{ "ring teardown", SIM_GPADL_TEARDOWN, SIM_HOLD, call_open, call_close, 0,
 	  "GPADL_TORNDOWN", 1, false, RING_PAGES, 0, 0 },
 	{ "ring teardown unseen", SIM_GPADL_TEARDOWN, SIM_IGNORE, call_open, call_close, 0,
 	  "GPADL_TORNDOWN", 1, false, RING_PAGES, RING_PAGES, 0 },
 	{ "buffer gpadl", SIM_GPADL_HEADER, SIM_HOLD, NULL, call_establish, -ETIMEDOUT,
-	  "GPADL_CREATED", 1, true, 0, 0, 0 },
+	  "GPADL_CREATED", 1, CHANNELMSG_GPADL_CREATED, 0, 0, 0 },
 	{ "buffer gpadl unseen", SIM_GPADL_HEADER, SIM_IGNORE, NULL, call_establish, -ETIMEDOUT,
 	  "GPADL_CREATED", 2, false, BUFFER_PAGES, BUFFER_PAGES, BUFFER_PAGES },
 	{ "buffer teardown", SIM_GPADL_TEARDOWN, SIM_HOLD, call_establish, call_teardown,
@@ -136,9 +140,19 @@ static const void *awaited_gen_params(VMBUS_PARAM_TEST const void *prev, char *d
 	return next;
 }
 
-static unsigned int deadline_of(const struct withheld *about)
+/* Whoever waits in vain from now on has this deadline. */
+static void expect_silence(struct kunit *test, const struct withheld *about, unsigned int ms)
 {
-	return about->answered ? SIM_IN_VAIN_MS : DEADLINE_MS;
+	if (about->answer)
+		in_vain(test, about->answer, 0, ms);
+	else
+		vmbus_deadlines.request = ms;
+}
+
+static void forget_silence(void)
+{
+	in_vain_end();
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
 }
 
 static void start(struct kunit *test)
@@ -206,7 +220,7 @@ static u32 lost_for_ever(const struct dead *dead, const struct withheld *about)
 static void gives_up_in_time(struct kunit *test)
 {
 	const struct withheld *about = test->param_value;
-	unsigned int deadline = deadline_of(about), took, before;
+	unsigned int took, before;
 	u64 mark = sim_log_mark();
 	unsigned long begin;
 	struct dead *dead;
@@ -214,14 +228,15 @@ static void gives_up_in_time(struct kunit *test)
 	start(test);
 	dead = new_dead(test, about);
 	before = sim_received_all(about->type);
-	vmbus_deadlines.request = deadline;
+	expect_silence(test, about, DEADLINE_MS);
 	begin = jiffies;
 	KUNIT_EXPECT_EQ(test, about->call(dead), about->result);
 	took = jiffies_to_msecs(jiffies - begin);
-	vmbus_deadlines.request = SIM_ANSWERED_MS;
-	KUNIT_EXPECT_GE(test, took, about->waits * deadline);
-	KUNIT_EXPECT_LT(test, took, about->waits * deadline + SLACK_MS);
-	KUNIT_EXPECT_EQ(test, overdue_lines(mark, dead->guest->host, about->message, deadline), 1);
+	forget_silence();
+	KUNIT_EXPECT_GE(test, took, about->waits * DEADLINE_MS);
+	KUNIT_EXPECT_LT(test, took, about->waits * DEADLINE_MS + SLACK_MS);
+	KUNIT_EXPECT_EQ(test, overdue_lines(mark, dead->guest->host, about->message, DEADLINE_MS),
+			1);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, " from the host in "), about->waits);
 	KUNIT_EXPECT_EQ(test, sim_host_pages(), SHARED_PAGES + about->kept);
 	KUNIT_EXPECT_EQ(test, dead->gpadl.decrypted, about->of_vsc != 0);
@@ -247,7 +262,7 @@ static void rescind_frees_what_was_kept(struct kunit *test)
 
 	start(test);
 	dead = new_dead(test, about);
-	vmbus_deadlines.request = deadline_of(about);
+	expect_silence(test, about, DEADLINE_MS);
 	KUNIT_EXPECT_EQ(test, about->call(dead), about->result);
 	sim_rescind(dead->guest->host);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(dead->guest->host)));
@@ -256,7 +271,7 @@ static void rescind_frees_what_was_kept(struct kunit *test)
 	sim_release_held();
 	sim_drain(test);
 	sim_clear_rules();
-	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	forget_silence();
 	sim_reoffer(dead->guest->host);
 	dead->guest->ch = sim_guest_channel(test, dead->guest->host);
 	expect_usable(test, dead);
@@ -568,11 +583,11 @@ static void stops_while_a_call_hangs(struct kunit *test)
 	start(test);
 	dead = new_dead(test, about);
 	vmbus_chan_get(to_vmbus_chan(dead->guest->ch));
-	vmbus_deadlines.request = deadline_of(about);
+	expect_silence(test, about, HANG_MS);
 	before = sim_received_all(about->type);
 	call = guest_call_begin(test, about->call, dead);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_received(about->type) > before));
-	expect_stop(test, 4 * deadline_of(about) + SLACK_MS);
+	expect_stop(test, 4 * HANG_MS + SLACK_MS);
 	KUNIT_EXPECT_NE(test, guest_call_end(call), -EINVAL);
 	vmbus_chan_put(to_vmbus_chan(dead->guest->ch));
 	sim_take_back(dead->buffer, BUFFER_PAGES);

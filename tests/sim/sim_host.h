@@ -548,8 +548,9 @@ unsigned int sim_log_lines(u64 mark, const char *text);
 /*
  * Any thread, the host's too, may stand still for seconds: a processor of the test
  * machine has to share. So a deadline is either one that no answer misses, or one
- * that passes while nothing is to be answered, or this long: the host is still in
- * time with what it answers, and the test has not to wait for long.
+ * that passes while nothing is to be answered, as in_vain() of the KUnit cases makes
+ * sure, or this long: the host is still in time with what it answers, and the test
+ * has not to wait for long.
  */
 #define SIM_ANSWERED_MS		60000
 #define SIM_IN_VAIN_MS		6000
