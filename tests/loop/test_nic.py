@@ -9,6 +9,7 @@ DRIVER = "/sys/bus/vmbus/drivers/hv_netvsc"
 CHANNELS = 4        # of each NIC: module parameter channels= and one
 MTU = 1500
 PINGS = 200
+INTERVAL = 0.002    # seconds between them
 PINGS_LARGE = 20
 
 
@@ -65,7 +66,7 @@ def answered(loop, nic):
     return echos(loop, nic)[1]
 
 
-def ping(loop, nic, args=f"-c {PINGS} -i 0.01"):
+def ping(loop, nic, args=f"-c {PINGS} -i {INTERVAL}"):
     """All of them are answered."""
     before = answered(loop, nic)
     # It may end with an error of its own, see below.
@@ -166,7 +167,7 @@ def nics_appear(loop):
 def nics_ping(loop):
     """Nothing is lost, at any rate and size that a frame takes."""
     ping(loop, 0)
-    ping(loop, 1, f"-c {PINGS} -i 0.01 -s 1472 -M do")
+    ping(loop, 1, f"-c {PINGS} -i {INTERVAL} -s 1472 -M do")
     ping(loop, 0, "-f -c 2000")
     # In fragments.
     ping_singly(loop, 1, "-s 20000")

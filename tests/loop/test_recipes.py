@@ -8,7 +8,7 @@ from test_nic import instance
 B = "/sys/bus/vmbus/devices"
 D = "/sys/kernel/debug/vmbus"
 UNKNOWN = "11112222-3333-4444-5555-666677778888"
-DEADLINE_MS = 10000
+DEADLINE_MS = 6000
 
 
 def said(loop, command, *words):

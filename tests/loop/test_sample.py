@@ -96,14 +96,24 @@ def sample_serves_many(loop):
 
 @case
 def sample_host_is_silent(loop):
-    """A write ends in time; what comes late does no harm; so does a full ring."""
-    for command in ("freeze", "fill"):
+    """A write ends in time; what comes late does no harm; so does a full ring, another device's at the same time."""
+    first = loop.echo
+    loop.host("offer", ECHO)
+    others = lambda: set(loop.sh(f"cd {DRIVER}; echo *-*-*-*-*").split()) - {first}  # noqa: E731
+    loop.wait(others, "the driver does not take another device")
+    devices = {"freeze": first, "fill": others().pop()}
+    for command, loop.echo in devices.items():
+        there(loop)
         loop.host(command, relid(loop))
         write_waits(loop, command)
+    for command, loop.echo in devices.items():
         write_ends(loop, command, "timed out", PATIENCE * 3)
         loop.host("thaw", relid(loop))
         ask(loop)
         end_writer(loop, command)
+    loop.host("rescind", relid(loop))
+    loop.wait(lambda: loop.guest.run(f"test -e {file(loop)}")[0], "the file is still there")
+    loop.echo = first
 
 
 @case
@@ -172,7 +182,7 @@ def sample_host_lies(loop):
     loop.sh(f"for i in $(seq 40); do {{ exec 3<>{file(loop)}; echo hello $i >&3; head -n 1 <&3; }} >/dev/null 2>/tmp/lies || true; done", 120)
     # An id that nobody has: that write has no answer.
     loop.host("hostile", f"{relid(loop)} percent=100 kinds=id times=1")
-    assert loop.guest.run(f"echo hello >{file(loop)}", 60)[0], "it has an answer"
+    assert loop.guest.run(f"timeout 3 sh -c 'echo hello >{file(loop)}'", 60)[0], "it has an answer"
     loop.host("hostile", "none")
     ask(loop)
 

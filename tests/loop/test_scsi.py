@@ -53,6 +53,12 @@ def fio(options, repeat=1):
             f"--verify_fatal=1 --group_reporting --randrepeat={repeat} --fallocate=none --minimal {options}")
 
 
+def requested(count):
+    """Shell commands that wait until the host has had so many requests."""
+    return ("requests() { awk '/^requests/ { print $2 }' " + LOOP + "/scsi; }; i=0; "
+            f"while [ $(requests) -lt {count} ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; done")
+
+
 @case
 def scsi_load(loop):
     """hv_storvsc finds the controller and asks for sub-channels; the disk has its size and its names."""
@@ -179,10 +185,9 @@ def scsi_reset(loop):
     loop.host("disk_delay", 20)
     before = counters(loop)
     said = loop.sh("(" + fio("--numjobs=2 --iodepth=16 --size=2M --bs=4k --rw=randwrite") +
-                   "; echo status $?) & requests() { awk '/^requests/ { print $2 }' " + LOOP + "/scsi; }; i=0; "
-                   f"while [ $(requests) -lt {before['requests'] + 200} ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; "
+                   f"; echo status $?) & {requested(before['requests'] + 200)}; "
                    # Long enough that some are there when the reset comes.
-                   f"done; echo 1000 >{LOOP}/disk_delay; sleep 0.5; sg reset {loop.disk}; echo 20 >{LOOP}/disk_delay; "
+                   f"echo 1000 >{LOOP}/disk_delay; sleep 0.5; sg reset {loop.disk}; echo 20 >{LOOP}/disk_delay; "
                    "wait", 250)
     loop.host("disk_delay", 0)
     now = counters(loop)
@@ -197,9 +202,10 @@ def scsi_rescind(loop):
     for delay in (0, 30):
         mount(loop, loop.disk)
         loop.host("disk_delay", delay)
+        before = counters(loop)
         said = loop.sh("(timeout 100 " + fio("--numjobs=3 --iodepth=16 --size=8M --bs=4k --rw=randwrite --time_based "
-                                             "--runtime=90") + " >/dev/null 2>&1; echo status $?) & sleep 3; "
-                       f"echo rescind >{LOOP}/controller; wait", 150)
+                                             "--runtime=90") + f" >/dev/null 2>&1; echo status $?) & "
+                       f"{requested(before['requests'] + 500)}; echo rescind >{LOOP}/controller; wait", 150)
         assert "status" in said and not {"status 0", "status 124", "status 143"} & {said.strip()}, said
         loop.host("disk_delay", 0)
         wait_gone(loop)

@@ -174,6 +174,7 @@ class Guest:
     def wait_for(self, condition, timeout: float, what: str):
         """Poll a condition until it holds; return its value."""
         deadline = pace.deadline(timeout)
+        pause = 0.05
         while True:
             value = condition()
             if value:
@@ -182,7 +183,9 @@ class Guest:
                 raise AssertionError(what + pace.said())
             if not self.alive():
                 raise Lost("the guest has ended")
-            time.sleep(0.3)
+            time.sleep(pause)
+            # What does not come soon may need the processors for it.
+            pause = min(0.3, 1.5 * pause)
 
     # -- its life --
 
