@@ -39,8 +39,8 @@ demo: | tools ## a guest on a real VMBus host with hv_balloon; disk and network 
 	tests/host/demo
 	tests/loop/demo
 
-test: ## what is tested on each change; ends with one line of counts
-	tests/run
+test: ## what is tested on each change, or the PARTS (Documentation/testing.rst); ends with one line of counts
+	tests/run $(PARTS)
 
 test-all: ## everything that is tested, on all kernels, as long as it takes; the same line
 	tests/run all
