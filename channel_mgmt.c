@@ -393,7 +393,10 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	}
 	chan->tx.private = chan->private_ring;
 	chan->rx.private = chan->private_ring;
-	vmbus_show_private(ch, chan->private_ring, chan->private_memory);
+#if VMBUS_NEWER_EXPORTS
+	ch->co_ring_buffer = chan->private_ring;
+	ch->co_external_memory = chan->private_memory;
+#endif
 	ch->target_cpu = VMBUS_CONNECT_CPU;
 	chan->wq = is_hvsock_channel(ch) && !offer->offer.sub_channel_index ?
 		   vmbus_bus.sock_wq : vmbus_bus.chan_wq;

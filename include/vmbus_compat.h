@@ -126,16 +126,7 @@
 #define hv_para_set_sint_proxy(enable)			do { } while (0)
 #define hv_enable_coco_interrupt(cpu, vector, set)	do { } while (0)
 #define hv_para_get_synic_register(reg)			native_read_msr(reg)
-#define hv_para_set_synic_register(reg, value)		\
-	native_write_msr(reg, lower_32_bits(value), upper_32_bits(value))
-#endif
-
-/* 7.0: drivers see whether a paravisor uses a channel's memory. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
-#define vmbus_show_private(channel, ring, memory)	do { } while (0)
-#else
-#define vmbus_show_private(channel, ring, memory)	\
-	do { (channel)->co_ring_buffer = (ring); (channel)->co_external_memory = (memory); } while (0)
+#define hv_para_set_synic_register(reg, value)		wrmsrl(reg, value)
 #endif
 
 /* 6.12: PCI is among the devices that an isolation VM takes. */

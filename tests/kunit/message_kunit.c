@@ -601,14 +601,15 @@ static void work_leaves_timer_messages(struct kunit *test)
 {
 	static const struct sim_header marker = { .type = SIM_ALL_OFFERS };
 	struct guest_chan *victim, *good = start(test, NEWEST, &victim);
+	struct hv_message *slot;
 
 	sim_drain(test);
 	sim_mute(true);
 	sim_send_raw(0, SYNIC_TIMER, sizeof(marker), &marker, sizeof(marker));
 	KUNIT_EXPECT_FALSE(test, work_on_cpu(0, poll_messages, NULL));
 	KUNIT_EXPECT_EQ(test, sim_timers(), 0);
-	KUNIT_EXPECT_EQ(test, READ_ONCE(per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], 0).message->header.message_type),
-			SYNIC_TIMER);
+	slot = per_cpu(vmbus_synic[VMBUS_SYNIC_HOST], 0).message;
+	KUNIT_EXPECT_EQ(test, READ_ONCE(slot->header.message_type), SYNIC_TIMER);
 	sim_mute(false);
 	sim_event(0, FREE);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_timers() == 1));
