@@ -127,6 +127,7 @@ static void after(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
 }
 
 static struct kprobe slab_probe, page_probe;
+static bool on;
 
 int fault_init(void)
 {
@@ -149,11 +150,15 @@ int fault_init(void)
 	err = register_kprobe(&page_probe);
 	if (err)
 		unregister_kprobe(&slab_probe);
+	on = !err;
 	return err;
 }
 
 void fault_exit(void)
 {
+	if (!on)
+		return;
+	on = false;
 	unregister_kprobe(&page_probe);
 	unregister_kprobe(&slab_probe);
 }

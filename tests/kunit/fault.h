@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 int fault_init(void);
+/* sim_exit() does it, too, where a case has ended before. */
 void fault_exit(void);
 
 /*

@@ -12,6 +12,7 @@
 #include <linux/sysfs.h>
 
 #include "../../include/vmbus_private.h"
+#include "fault.h"
 #include "in_vain.h"
 #include "sim_internal.h"
 
@@ -181,6 +182,7 @@ void sim_stop(struct kunit *test)
 void sim_exit(struct kunit *test)
 {
 	in_vain_end();
+	fault_exit();
 	if (!host.log)
 		return;
 	sim_stop(test);
