@@ -507,9 +507,14 @@ static void subs_never_go(struct kunit *test)
 	chan->keeps_subs = true;
 	sim_start_ok(test, NEWEST);
 	vsc = vsc_with_subs(test);
-	vmbus_deadlines.request = SIM_IN_VAIN_MS;
 	vsc->in_probe = NULL;
-	KUNIT_EXPECT_EQ(test, freeze(&sleep), -ETIMEDOUT);
+	sleep_prepare(&sleep);
+	KUNIT_EXPECT_EQ(test, sleep_devices(&sleep), 0);
+	vmbus_deadlines.request = SHORT_MS;
+	KUNIT_EXPECT_EQ(test, sleep_root(), -ETIMEDOUT);
+	vmbus_deadlines.request = SIM_ANSWERED_MS;
+	wake_devices(&sleep);
+	sleep_complete(&sleep);
 	snprintf(line, sizeof(line), "%pUl (relid %u) has sub-channels", &chan->instance,
 		 chan->relid);
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, line), 1);
