@@ -84,10 +84,12 @@ static void attributes_tell_the_offer(struct kunit *test)
 	snprintf(expected, sizeof(expected), "{%pUl}", &chan->instance);
 	KUNIT_EXPECT_STREQ(test, text, expected);
 	KUNIT_EXPECT_GT(test, device_read(ch, "modalias", text, sizeof(text)), 0);
-	KUNIT_EXPECT_STREQ(test, text, "vmbus:6dad12f9172bea48bd65f927a61c7684");
+	/* As depmod has it: all bytes, in the order of the wire. */
+	strscpy(expected, "MODALIAS=vmbus:", sizeof(expected));
+	*bin2hex(expected + strlen(expected), &chan->type, sizeof(chan->type)) = '\0';
+	KUNIT_EXPECT_STREQ(test, text, expected + strlen("MODALIAS="));
 	KUNIT_EXPECT_GT(test, device_read(ch, "uevent", text, sizeof(text)), 0);
-	KUNIT_EXPECT_NOT_NULL(test,
-			      strstr(text, "MODALIAS=vmbus:6dad12f9172bea48bd65f927a61c7684"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, expected));
 	KUNIT_EXPECT_GT(test, device_read(ch, "vendor", text, sizeof(text)), 0);
 	KUNIT_EXPECT_STREQ(test, text, "0x1414");
 	KUNIT_EXPECT_GT(test, device_read(ch, "channel_vp_mapping", text, sizeof(text)), 0);

@@ -159,9 +159,12 @@ static void handle_is_known_to_the_host(struct kunit *test)
 	struct sim_msg_gpadl header = { };
 	struct guest_call *call;
 	unsigned int nth = 0;
+	void *buffers[2];
 
-	sharing.buffer = alloc_pages_exact(BUFFER_SIZE, GFP_KERNEL | __GFP_ZERO);
-	KUNIT_ASSERT_NOT_NULL(test, sharing.buffer);
+	buffers[0] = alloc_pages_exact(BUFFER_SIZE, GFP_KERNEL | __GFP_ZERO);
+	buffers[1] = alloc_pages_exact(BUFFER_SIZE, GFP_KERNEL | __GFP_ZERO);
+	KUNIT_ASSERT_TRUE(test, buffers[0] && buffers[1]);
+	sharing.buffer = buffers[0];
 	sim_keep_handles(true);
 	sim_rule(&ignore);
 	sim_start_ok(test, NEWEST);
@@ -176,6 +179,8 @@ static void handle_is_known_to_the_host(struct kunit *test)
 	die(test);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 1);
 
+	/* The next kernel has other memory. */
+	sharing.buffer = buffers[1];
 	vmbus_deadlines.request = 100 * SHORT_MS;
 	sim_start_ok(test, NEWEST);
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 1);
@@ -186,7 +191,9 @@ static void handle_is_known_to_the_host(struct kunit *test)
 	works(test, guest->host);
 	sim_keep_handles(false);
 	sim_stop(test);
-	free_pages_exact(sharing.buffer, BUFFER_SIZE);
+	sim_take_back(buffers[0], BUFFER_SIZE / PAGE_SIZE);
+	free_pages_exact(buffers[0], BUFFER_SIZE);
+	free_pages_exact(buffers[1], BUFFER_SIZE);
 }
 
 /* As after a crash and another load: no start uses ids of another, but by rare chance. */

@@ -173,6 +173,12 @@ static bool uio_irqcontrol(bool on)
 }
 
 /* A device of the driver, and its host's side. */
+/* References to a page, without those of the host. */
+static int users(struct page *page)
+{
+	return page_count(page) - sim_holds(page);
+}
+
 static struct sim_chan *uio_start(struct kunit *test, const struct sim_vsp *vsp)
 {
 	struct sim_chan *host = sim_add(test, NULL, vsp);
@@ -302,7 +308,7 @@ static void opens_again_on_the_same_ring(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, host->closes, i);
 	}
 	/* Nobody but the channel has it. */
-	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	KUNIT_EXPECT_EQ(test, users(page), 1);
 }
 
 /* The pages that uio maps by virt_to_page(). */
@@ -474,10 +480,10 @@ static void revoked_while_open(struct kunit *test)
 	for (i = 0; i < UIO_SUBS; i++)
 		KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(subs[i])));
 	/* The user still writes there, until the driver's module can go. */
-	KUNIT_EXPECT_EQ(test, page_count(page), 2);
+	KUNIT_EXPECT_EQ(test, users(page), 2);
 	memset(page_address(page), 0xff, 2 * UIO_RING);
 	uio_unregister();
-	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	KUNIT_EXPECT_EQ(test, users(page), 1);
 	put_page(page);
 }
 
@@ -495,7 +501,7 @@ static void unbound_while_open(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, host->closes, 1);
 	KUNIT_EXPECT_PTR_EQ(test, ch->ringbuffer_page, (struct page *)NULL);
 	KUNIT_EXPECT_FALSE(test, to_vmbus_chan(ch)->linear_only);
-	KUNIT_EXPECT_EQ(test, page_count(page), 2);
+	KUNIT_EXPECT_EQ(test, users(page), 2);
 
 	/* Bound again: a ring of its own. */
 	KUNIT_ASSERT_EQ(test, device_attach(&ch->device_obj->device), 1);
@@ -505,7 +511,7 @@ static void unbound_while_open(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, user_echoes(linear(ch), ch));
 	KUNIT_EXPECT_EQ(test, uio_release(), 0);
 	uio_unregister();
-	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	KUNIT_EXPECT_EQ(test, users(page), 1);
 	put_page(page);
 }
 
@@ -519,7 +525,7 @@ static void unbound_when_closed_frees_the_ring(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, uio_release(), 0);
 	get_page(page);
 	device_release_driver(&uio.ch->device_obj->device);
-	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	KUNIT_EXPECT_EQ(test, users(page), 1);
 	put_page(page);
 }
 
@@ -539,13 +545,13 @@ static void ring_of_a_sub_channel_stays_until_its_directory_goes(struct kunit *t
 	sim_unlock();
 	page = uio.sub[0]->ringbuffer_page;
 	get_page(page);
-	KUNIT_EXPECT_EQ(test, page_count(page), 3);
+	KUNIT_EXPECT_EQ(test, users(page), 3);
 	KUNIT_EXPECT_EQ(test, uio_release(), 0);
-	KUNIT_EXPECT_EQ(test, page_count(page), 2);
+	KUNIT_EXPECT_EQ(test, users(page), 2);
 	memset(page_address(page), 0xff, 2 * SUB_RING);
 	sim_rescind(sub);
 	KUNIT_EXPECT_TRUE(test, sim_wait(sim_gone(sub)));
-	KUNIT_EXPECT_TRUE(test, sim_wait(page_count(page) == 1));
+	KUNIT_EXPECT_TRUE(test, sim_wait(users(page) == 1));
 	put_page(page);
 }
 
@@ -686,7 +692,7 @@ static void ring_that_cannot_be_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_log_lines(mark, said), 1);
 	vmbus_ring_release(test);
 	for (i = 0; i < 2; i++) {
-		KUNIT_EXPECT_EQ(test, page_count(pages + i), 2);
+		KUNIT_EXPECT_EQ(test, users(pages + i), 2);
 		put_page(pages + i);
 		__free_page(pages + i);
 	}

@@ -30,6 +30,7 @@
 #include "sim_wire.h"
 
 struct kunit;
+struct page;
 struct sim_chan;
 
 /* One direction of an open channel, as the host maps it. */
@@ -393,6 +394,8 @@ void sim_end_visibility(void);	/* from now on each call is refused, as once a ke
 unsigned long sim_visible_pages(void);
 /* Those, and private ones that a paravisor's GPADLs have. */
 unsigned long sim_host_pages(void);
+/* References that the host has to a page of the guest's. */
+unsigned int sim_holds(const struct page *page);
 /* From now on map() is there, which finds what the guest maps as visible and is not. */
 void sim_watch_maps(void);
 /* A buffer that the driver left visible is private now, for the test to free it. */

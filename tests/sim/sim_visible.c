@@ -129,6 +129,19 @@ bool sim_is_visible(u64 pfn)
 	return found;
 }
 
+unsigned int sim_holds(const struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page), flags;
+	const struct shown *shown;
+	bool held;
+
+	raw_spin_lock_irqsave(&visible.lock, flags);
+	shown = find(pfn);
+	held = shown && shown->held;
+	raw_spin_unlock_irqrestore(&visible.lock, flags);
+	return held + sim_keeps(pfn);
+}
+
 void sim_reach(u64 pfn)
 {
 	bool found, is_freed = false;
