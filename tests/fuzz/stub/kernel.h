@@ -198,7 +198,7 @@ struct page {
 
 #define EXPORT_SYMBOL(name)	extern int fuzz_export
 #define EXPORT_SYMBOL_GPL(name)	extern int fuzz_export
-#define DECLARE_PER_CPU(type, name)	extern __typeof__(type) name
+#define DECLARE_PER_CPU(object, name)	extern __typeof__(object) name
 #define DECLARE_STATIC_CALL(name, func)	extern __typeof__(func) name
 #define static_call(name)	name
 #define DECLARE_TRACEPOINT(name)	extern int fuzz_tracepoint
