@@ -673,11 +673,12 @@ static void (* const handlers[CHANNELMSG_COUNT])(const struct vmbus_message *msg
  */
 static int handle_message(const struct vmbus_message *msg, bool trusted)
 {
-	int err = vmbus_message_check(msg, vmbus_proto_version,
-				      vmbus_conn.state == VMBUS_CONNECTED);
+	int err = -EPERM;
 
-	if (!err && !trusted && vmbus_is_paravisors())
-		err = -EPERM;
+	/* Before what it says is looked at: a bad offer would be given back. */
+	if (trusted || !vmbus_is_paravisors())
+		err = vmbus_message_check(msg, vmbus_proto_version,
+					  vmbus_conn.state == VMBUS_CONNECTED);
 	vmbus_trace_received(msg, err);
 	vmbus_note_received(msg, err);
 	/* Only a whole offer has a field that can be out of range. */

@@ -120,6 +120,23 @@ static void host_is_not_heard(struct kunit *test)
 			ignored);
 }
 
+/* A bad offer is given back to who made it, which the host may not be. */
+static void bad_offer_of_the_host_is_not_given_back(struct kunit *test)
+{
+	struct sim_chan *chan;
+	struct sim_msg_offer offer;
+
+	sim_start_ok(test, NEWEST);
+	chan = new_chan(test, &sorts[2]);
+	sim_make_offer(chan, &offer);
+	offer.monitor_allocated = 1;
+	offer.monitor_id = 0xff;
+	sim_send_slot(VMBUS_SYNIC_HOST, 0, SYNIC_VMBUS, sizeof(offer), &offer, sizeof(offer));
+	sim_drain(test);
+	flush_workqueue(vmbus_bus.chan_wq);
+	KUNIT_EXPECT_EQ(test, sim_received_all(SIM_RELID_RELEASED), 0);
+}
+
 static int start_newest(void *test)
 {
 	return sim_start(test, NEWEST);
@@ -260,6 +277,7 @@ static struct kunit_case paravisor_cases[] = {
 	KUNIT_CASE(events_of_both_pages),
 	KUNIT_CASE(messages_of_both_slots),
 	KUNIT_CASE(host_is_not_heard),
+	KUNIT_CASE(bad_offer_of_the_host_is_not_given_back),
 	KUNIT_CASE(host_agrees_to_nothing),
 	KUNIT_CASE(cpu_goes_with_events_in_both_pages),
 	KUNIT_CASE(crash_finds_the_answer),
