@@ -49,7 +49,7 @@ def mount(loop, disk):
 
 def fio(options, repeat=1):
     """A load that verifies what it wrote; with repeat=0 another each time."""
-    return (f"env LD_PRELOAD=/lib/shm.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
+    return (f"env LD_PRELOAD=/lib/preload.so fio --name=load --directory=/mnt --ioengine=libaio --direct=1 --verify=crc32c "
             f"--verify_fatal=1 --group_reporting --randrepeat={repeat} --fallocate=none --minimal {options}")
 
 

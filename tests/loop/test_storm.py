@@ -15,6 +15,11 @@ from test_scsi import fio
 BUS = "/sys/bus/vmbus"
 CPUS = 4
 IPERF = 5201        # its port
+# Who waits where, what each end has of the rings, what the disk's queues hold: of a load that stands still.
+STATE = (f"cat {LOOP}/channels {LOOP}/scsi /sys/kernel/debug/vmbus/channels; for pid in $(pidof fio); do "
+         "head -n 3 /proc/$pid/status; cat /proc/$pid/stack /proc/$pid/syscall; done; "
+         "for file in $(find /sys/kernel/debug/block/sd* -name busy -o -name dispatch -o -name state -o -name requeue_list); do "
+         "echo $file; cat $file; done; cat /tmp/load/fio; true")
 FIO = fio("--numjobs=2 --iodepth=8 --size=1M --bsrange=4k-64k --rw=randwrite", repeat=0)
 
 
@@ -57,8 +62,11 @@ def passes(loop):
 def more_passes(loop, count=1, timeout=120):
     """fio gets so much further."""
     before = passes(loop)
-    loop.wait(lambda: passes(loop) >= before + count or loop.guest.run("test -e /tmp/load/bad")[0] == 0,
-              f"fio stands still after {before} passes", timeout)
+    try:
+        loop.wait(lambda: passes(loop) >= before + count or loop.guest.run("test -e /tmp/load/bad")[0] == 0,
+                  f"fio stands still after {before} passes", timeout)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{loop.sh(STATE)}") from error
     assert loop.guest.run("test -e /tmp/load/bad")[0], loop.sh("cat /tmp/load/bad /tmp/load/fio")
 
 
