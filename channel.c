@@ -295,7 +295,7 @@ static bool ring_size_valid(u32 size)
 static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, bool linear)
 {
 	unsigned int flags = (linear ? VMBUS_PAGES_LINEAR : 0) |
-			     (chan->private_ring ? VMBUS_PAGES_PRIVATE : 0);
+			     (chan->tx.private ? VMBUS_PAGES_PRIVATE : 0);
 	u32 tx_pages = send_size / PAGE_SIZE, rx_pages = recv_size / PAGE_SIZE;
 	u32 nr_pages = tx_pages + rx_pages;
 	struct page **pages;
@@ -307,7 +307,7 @@ static int ring_alloc(struct vmbus_chan *chan, u32 send_size, u32 recv_size, boo
 	if (chan->ring_pages)
 		return -EBUSY;
 	/* Whoever maps it knows of no other place than that in the direct map. */
-	if (linear && !chan->private_ring && vmbus_shared_aliased())
+	if (linear && !chan->tx.private && vmbus_shared_aliased())
 		return -EOPNOTSUPP;
 
 	pages = vmbus_pages_alloc(nr_pages, cpu_to_node(chan->ch.target_cpu), flags);

@@ -388,13 +388,12 @@ static struct vmbus_chan *alloc_chan(const struct vmbus_channel_offer_channel *o
 	ch->device_id = info->dev_type;
 	chan->perf = info->perf_device;
 	if (vmbus_conn.features & VMBUS_FEATURE_CONFIDENTIAL) {
-		chan->private_ring = offer->offer.chn_flags & VMBUS_OFFER_PRIVATE_RING;
+		chan->tx.private = offer->offer.chn_flags & VMBUS_OFFER_PRIVATE_RING;
+		chan->rx.private = chan->tx.private;
 		chan->private_memory = offer->offer.chn_flags & VMBUS_OFFER_PRIVATE_MEMORY;
 	}
-	chan->tx.private = chan->private_ring;
-	chan->rx.private = chan->private_ring;
 #if VMBUS_NEWER_EXPORTS
-	ch->co_ring_buffer = chan->private_ring;
+	ch->co_ring_buffer = chan->tx.private;
 	ch->co_external_memory = chan->private_memory;
 #endif
 	ch->target_cpu = VMBUS_CONNECT_CPU;

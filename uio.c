@@ -118,9 +118,9 @@ static DEFINE_MUTEX(files_mutex);
 static int map_pages(struct vmbus_chan *chan, struct vm_area_struct *vma)
 {
 	if (READ_ONCE(chan->ch.state) != CHANNEL_OPENED_STATE ||
-	    (vmbus_shared_aliased() && !chan->private_ring))
+	    (vmbus_shared_aliased() && !chan->tx.private))
 		return -ENODEV;
-	if (!chan->private_ring)
+	if (!chan->tx.private)
 		vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	return vm_map_pages(vma, chan->ring_pages, chan->nr_ring_pages);
 }

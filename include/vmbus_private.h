@@ -88,8 +88,8 @@ struct vmbus_ring_file {
  *
  * Constant once published:
  * @perf: served by the CPU spreading, others by the connect CPU
- * @private_ring: a paravisor uses the ring, which no host may see
- * @private_memory: the same of all other memory that it is given
+ * @private_memory: a paravisor, and no host, uses what the channel is given
+ *	beside its ring; of that tx.private and rx.private tell the same
  * @wq: where it is removed, and also added unless it is a device's primary
  *
  * @lock protects:
@@ -147,7 +147,6 @@ struct vmbus_chan {
 	struct vmbus_channel ch;
 
 	bool perf;
-	bool private_ring;
 	bool private_memory;
 	struct workqueue_struct *wq;
 

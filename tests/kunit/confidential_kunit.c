@@ -196,7 +196,7 @@ static void features_end_with_the_connection(struct kunit *test)
 		sim_claim_features(round % 2 ? 0 : AGREED);
 		sim_start_ok(test, NEWEST);
 		KUNIT_EXPECT_EQ(test, vmbus_conn.features, round % 2 ? 0 : AGREED);
-		KUNIT_EXPECT_EQ(test, to_vmbus_chan(sim_guest_channel(test, chan))->private_ring,
+		KUNIT_EXPECT_EQ(test, to_vmbus_chan(sim_guest_channel(test, chan))->tx.private,
 				round % 2 == 0);
 		echoes(test, chan);
 		sim_stop(test);
@@ -347,7 +347,7 @@ static void rings_are_as_offered(struct kunit *test)
 
 	sim_watch_maps();
 	guest = start(test, sort);
-	KUNIT_EXPECT_EQ(test, to_vmbus_chan(guest->ch)->private_ring, sort->ring);
+	KUNIT_EXPECT_EQ(test, to_vmbus_chan(guest->ch)->tx.private, sort->ring);
 	KUNIT_EXPECT_EQ(test, to_vmbus_chan(guest->ch)->private_memory, sort->external);
 	for (round = 0; round < 3; round++) {
 		guest_open(test, guest, guest->host);
