@@ -41,6 +41,13 @@
 #define VMBUS_CPUID_H		"asm/cpuid/api.h"
 #endif
 
+/* 7.0: bin2hex() is not to be had by <linux/kernel.h> any more; to be included by this name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define VMBUS_HEX_H		"linux/kernel.h"
+#else
+#define VMBUS_HEX_H		"linux/hex.h"
+#endif
+
 /* 6.3: a root partition may itself be a guest. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define VMBUS_HV_NESTED		false

@@ -7,6 +7,7 @@
  */
 #include <linux/printk.h>
 #include <linux/string.h>
+#include VMBUS_HEX_H
 
 #include "guest.h"
 #include "suites.h"

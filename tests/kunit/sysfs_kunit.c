@@ -5,6 +5,7 @@
  */
 #include <linux/cpu.h>
 #include <linux/kthread.h>
+#include VMBUS_HEX_H
 
 #include "files.h"
 #include "guest.h"
