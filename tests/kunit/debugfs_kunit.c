@@ -703,7 +703,7 @@ static int modes_of(const char *name)
 	int mode;
 
 	snprintf(path, sizeof(path), DIR "%s", name);
-	file = filp_open(path, O_RDONLY, 0);
+	file = file_open(path, O_RDONLY);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	mode = file_inode(file)->i_mode & 0777;
@@ -743,7 +743,7 @@ static void open_files_hold_up_nobody(struct kunit *test)
 	sim_start_ok(test, SIM_USUAL);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		snprintf(path, sizeof(path), DIR "%s", files[i]);
-		opened[i] = filp_open(path, O_RDONLY, 0);
+		opened[i] = file_open(path, O_RDONLY);
 		KUNIT_EXPECT_FALSE(test, IS_ERR(opened[i]));
 	}
 	sim_stop(test);

@@ -4,17 +4,43 @@
  */
 #include <linux/ctype.h>
 #include <linux/fs.h>
+#include <linux/fs_struct.h>
 #include <linux/hyperv.h>
 #include <linux/kernel.h>
 #include <linux/kmod.h>
+#include <linux/path.h>
+#include <linux/pid.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "files.h"
 
+struct file *file_open(const char *path, int flags)
+{
+	struct pid *pid = find_get_pid(1);
+	struct task_struct *init = get_pid_task(pid, PIDTYPE_PID);
+	struct path root = { };
+	struct file *file;
+
+	put_pid(pid);
+	if (!init)
+		return ERR_PTR(-ESRCH);
+	task_lock(init);
+	if (init->fs)
+		get_fs_root(init->fs, &root);
+	task_unlock(init);
+	put_task_struct(init);
+	if (!root.mnt)
+		return ERR_PTR(-ESRCH);
+	file = file_open_root(&root, path, flags, 0);
+	path_put(&root);
+	return file;
+}
+
 ssize_t file_read(const char *path, char *buffer, size_t size)
 {
-	struct file *file = filp_open(path, O_RDONLY, 0);
+	struct file *file = file_open(path, O_RDONLY);
 	loff_t pos = 0;
 	ssize_t len;
 
@@ -29,7 +55,7 @@ ssize_t file_read(const char *path, char *buffer, size_t size)
 
 int file_write(const char *path, const char *text)
 {
-	struct file *file = filp_open(path, O_WRONLY, 0);
+	struct file *file = file_open(path, O_WRONLY);
 	loff_t pos = 0;
 	ssize_t len;
 
@@ -92,7 +118,7 @@ int file_list(const char *path, void (*each)(const char *name, void *arg), void 
 	unsigned int i;
 	int err;
 
-	file = filp_open(path, O_RDONLY | O_DIRECTORY, 0);
+	file = file_open(path, O_RDONLY | O_DIRECTORY);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	listing.names = kcalloc(NAMES, NAME, GFP_KERNEL);

@@ -7,10 +7,13 @@
 
 #include <linux/types.h>
 
+struct file;
 struct vmbus_channel;
 
 #define FILE_PATH_MAX	160
 
+/* As init sees it: from 7.0 on a thread of the kernel has no files below its root. */
+struct file *file_open(const char *path, int flags);
 /* Return: bytes, with a zero behind them; -errno. */
 ssize_t file_read(const char *path, char *buffer, size_t size);
 /* Return: 0; -errno. */

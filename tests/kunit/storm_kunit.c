@@ -442,7 +442,7 @@ static void touch(struct storm_chan *sc, const char *attribute, bool write)
 	else
 		snprintf(path, sizeof(path), "/sys/bus/vmbus/devices/%pUl/channels/%u/%s",
 			 &primary->host->instance, sc->host->relid, attribute + 9);
-	file = filp_open(path, write ? O_WRONLY : O_RDONLY, 0);
+	file = file_open(path, write ? O_WRONLY : O_RDONLY);
 	if (IS_ERR(file)) {
 		expected(PTR_ERR(file) == -ENOENT || PTR_ERR(file) == -ENODEV, path,
 			 PTR_ERR(file));

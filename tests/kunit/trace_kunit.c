@@ -36,7 +36,7 @@ static void read_trace(struct kunit *test)
 	loff_t pos = 0;
 
 	KUNIT_ASSERT_EQ(test, file_shell("cat " TRACEFS "trace >" COPY), 0);
-	file = filp_open(COPY, O_RDONLY, 0);
+	file = file_open(COPY, O_RDONLY);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	do {
 		len = kernel_read(file, trace + sum, TRACE_SIZE - 1 - sum, &pos);

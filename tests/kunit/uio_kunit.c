@@ -565,7 +565,7 @@ static loff_t file_size(const struct vmbus_channel *ch, umode_t *mode)
 	loff_t size;
 
 	channel_path(path, ch, "ring");
-	file = filp_open(path, O_RDWR, 0);
+	file = file_open(path, O_RDWR);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	size = i_size_read(file_inode(file));
@@ -749,7 +749,7 @@ static unsigned long map_file(const struct vmbus_channel *ch, unsigned long len)
 	struct file *file;
 
 	channel_path(path, ch, "ring");
-	file = filp_open(path, O_RDWR, 0);
+	file = file_open(path, O_RDWR);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	address = vm_mmap(file, 0, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);

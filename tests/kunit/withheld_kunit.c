@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "call.h"
+#include "files.h"
 #include "guest.h"
 #include "in_vain.h"
 #include "suites.h"
@@ -297,7 +298,7 @@ static int read_attribute(const guid_t *device, const char *name)
 
 	if (!path)
 		return -ENOMEM;
-	file = filp_open(path, O_RDONLY, 0);
+	file = file_open(path, O_RDONLY);
 	kfree(path);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
