@@ -243,10 +243,14 @@ static void synic_enable(const struct vmbus_hv_cpu *pages)
 	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
 	/*
 	 * So that was written there as well, by kernels before 7.0 with the bit that
-	 * makes the paravisor pass on the interrupts of the host's SynIC alone.
+	 * makes the paravisor pass on the interrupts of the host's SynIC alone. Of
+	 * what the host has in its register this one has nothing.
 	 */
-	if (kind->para)
-		kind->para->set(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
+	if (kind->para) {
+		union hv_synic_sint own = { .vector = sint.vector, .auto_eoi = sint.auto_eoi };
+
+		kind->para->set(HV_MSR_SINT0 + VMBUS_SINT, own.as_uint64);
+	}
 
 	/* The host's is the paravisor's to enable, then. */
 	set_control(kind->para ?: &host, true);

@@ -36,7 +36,10 @@
 
 /* ---- calls past a paravisor ---- */
 
-/* The GHCB's code copies the input, from a page that is private. */
+/*
+ * The GHCB's code copies the input, all of it, from a page that is private and that
+ * others have written to: nobody is to see what they left behind the message.
+ */
 static int __maybe_unused post_by_ghcb(u32 connection_id, u32 type, const void *payload,
 				       size_t len)
 {
@@ -48,6 +51,7 @@ static int __maybe_unused post_by_ghcb(u32 connection_id, u32 type, const void *
 		return -EIO;
 	local_irq_save(flags);
 	input = *this_cpu_ptr(hyperv_pcpu_input_arg);
+	memset(input->payload, 0, sizeof(input->payload));
 	vmbus_post_fill(input, connection_id, type, payload, len);
 	status = hv_ghcb_hypercall(HVCALL_POST_MESSAGE, input, NULL, sizeof(*input));
 	local_irq_restore(flags);
@@ -99,10 +103,13 @@ static int signal_by_tdcall(u64 connection_id)
 
 #if VMBUS_ISOLATION_ALIAS
 
-/* The address has the bit of the boundary, and is to be used with it. */
+/*
+ * The address has the bit of the boundary, and is to be used with it. It comes from the
+ * host: without the bit it would be that of any private page.
+ */
 static void *map_theirs(u64 address)
 {
-	return memremap(address, HV_HYP_PAGE_SIZE, MEMREMAP_WB);
+	return memremap(address | ms_hyperv.shared_gpa_boundary, HV_HYP_PAGE_SIZE, MEMREMAP_WB);
 }
 
 static void unmap_theirs(void *at)
@@ -128,24 +135,32 @@ static void unmap_theirs(void *at)
 
 #endif
 
-/* One may be mapped that was there when the CPU was online before; nobody looks at it. */
-static void *their_page(void *before, unsigned int reg)
+/*
+ * It is mapped already if the CPU was online before. A handler that has its message may
+ * still have to free the slot, so it stays where it is as long as the page is the same.
+ */
+static int their_page(void **page, u64 *address, unsigned int reg)
 {
-	void *at;
+	u64 now = hv_get_msr(reg) & HV_HYP_PAGE_MASK;
 
-	unmap_theirs(before);
-	at = map_theirs(hv_get_msr(reg) & HV_HYP_PAGE_MASK);
-	if (!at)
-		pr_err("cannot map the paravisor's SynIC page (register 0x%x)\n", reg);
-	return at;
+	if (*page && *address == now)
+		return 0;
+	unmap_theirs(*page);
+	*page = map_theirs(now);
+	*address = now;
+	if (*page)
+		return 0;
+	pr_err("cannot map the paravisor's SynIC page (register 0x%x)\n", reg);
+	return -ENOMEM;
 }
 
 static int their_pages_up(struct vmbus_hv_cpu *pages, unsigned int cpu)
 {
+	int err;
+
 	hv_enable_coco_interrupt(cpu, HYPERVISOR_CALLBACK_VECTOR, true);
-	pages->messages = their_page(pages->messages, HV_MSR_SIMP);
-	pages->events = their_page(pages->events, HV_MSR_SIEFP);
-	return pages->messages && pages->events ? 0 : -ENOMEM;
+	err = their_page((void **)&pages->messages, &pages->messages_at, HV_MSR_SIMP);
+	return err ?: their_page((void **)&pages->events, &pages->events_at, HV_MSR_SIEFP);
 }
 
 static void __maybe_unused their_pages_free(struct vmbus_hv_cpu *pages)

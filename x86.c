@@ -88,5 +88,7 @@ bool vmbus_arch_timers_crash(void)
 
 void vmbus_arch_timer_isr(void)
 {
-	hv_stimer0_isr();
+	/* Such a message from a host without such a timer of ours: there is no handler. */
+	if (timers_are_messages())
+		hv_stimer0_isr();
 }

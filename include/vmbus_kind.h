@@ -28,6 +28,8 @@ static_assert(sizeof(struct vmbus_post_input) == 256);
  * struct vmbus_hv_cpu - the pages of a CPU
  * @messages: slots for messages, of which the VMBus SINT's is used
  * @events: event flags, likewise
+ * @messages_at: what the register says of @messages, if they are a paravisor's
+ * @events_at: likewise
  * @post: for messages to the host, where they need a page of their own
  * @para_messages: as @messages, of a paravisor's bus
  * @para_events: likewise
@@ -35,6 +37,8 @@ static_assert(sizeof(struct vmbus_post_input) == 256);
 struct vmbus_hv_cpu {
 	struct hv_message_page *messages;
 	union hv_synic_event_flags *events;
+	u64 messages_at;
+	u64 events_at;
 	struct vmbus_post_input *post;
 	struct hv_message_page *para_messages;
 	union hv_synic_event_flags *para_events;
