@@ -269,10 +269,12 @@ static int establish(struct vmbus_channel *channel, void *kbuffer, u32 size,
 		gpadl->gpadl_handle = handle;
 		return 0;
 	}
-	if (handle && teardown(chan, handle))
+	if (handle && teardown(chan, handle)) {
 		gpadl->decrypted = true;
-	else if (!shown && !vmbus_buffer_hide(kbuffer, pages_of(kbuffer, size)))
+		vmbus_buffer_keep(kbuffer);
+	} else if (!shown && !vmbus_buffer_hide(kbuffer, pages_of(kbuffer, size))) {
 		gpadl->decrypted = false;
+	}
 	return err;
 }
 
@@ -338,7 +340,9 @@ int vmbus_teardown_gpadl(struct vmbus_channel *channel, struct vmbus_gpadl *gpad
 	if (!gpadl->gpadl_handle)
 		return 0;
 	err = teardown(to_vmbus_chan(channel), gpadl->gpadl_handle);
-	if (!err && gpadl->decrypted)
+	if (err)
+		vmbus_buffer_keep(gpadl->buffer);
+	else if (gpadl->decrypted)
 		err = vmbus_buffer_hide(gpadl->buffer, pages_of(gpadl->buffer, gpadl->size));
 	gpadl->decrypted = err;
 	gpadl->gpadl_handle = 0;

@@ -5,7 +5,7 @@
  * Actions: any, of drivers; those about the unload also after a crash.
  */
 #include <linux/hyperv.h>
-#include <linux/vmalloc.h>
+#include <linux/pfn.h>
 #include <asm/mshyperv.h>
 
 #include "include/vmbus_private.h"
@@ -107,32 +107,37 @@ void vmbus_set_skip_unload(bool skip)
  * vmbus_alloc_buffer() - memory for a large buffer of a driver
  * @channel: whose GPADL it will be
  * @size: bytes
- * @chunks: set to NULL: the memory is not shared with the host yet, and is to be
- *	given to vmbus_establish_gpadl()
+ * @chunks: set to NULL: it is in no such pieces as the kernel's own module has
  * @nr_chunks: set to 0
  *
- * The kernel's own module may give out memory that is shared already, in chunks.
+ * It is for vmbus_establish_gpadl_caller_decrypted(): in an isolation VM the host
+ * sees it already, unless a paravisor is to use it.
  *
  * Context: process, sleeps.
- * Return: zeroed memory for vmbus_free_buffer(); NULL if there is none.
+ * Return: zeroed memory for vmbus_free_buffer(); NULL if there is none, or, with a
+ * message, if the host cannot be given it.
  */
 void *vmbus_alloc_buffer(struct vmbus_channel *channel, u32 size, struct page ***chunks,
 			 u32 *nr_chunks)
 {
 	*chunks = NULL;
 	*nr_chunks = 0;
-	return vzalloc(size);
+	return vmbus_buffer_alloc(PFN_UP(size), to_vmbus_chan(channel)->private_memory);
 }
 
 /**
  * vmbus_free_buffer() - free a buffer of vmbus_alloc_buffer()
- * @addr: the buffer, which the host does not use; NULL is fine
+ * @addr: the buffer; NULL is fine
  * @chunks: as it was set there
  * @nr_chunks: likewise
+ *
+ * Drivers come here whatever became of its GPADL: if the host may still use the
+ * buffer, it is leaked, with a message.
  *
  * Context: process, sleeps.
  */
 void vmbus_free_buffer(void *addr, struct page **chunks, u32 nr_chunks)
 {
-	vfree(addr);
+	if (addr)
+		vmbus_buffer_free(addr);
 }

@@ -34,6 +34,7 @@
  * @node: on the list of all of it
  * @buffer: a VSC's, or NULL for pages of ours
  * @visible: the host may see it
+ * @kept: of a buffer that the bus has allocated: the host may use it for ever
  * @nr_pages: its number of pages
  * @pages: the pages, unless it is a VSC's; NULL where one is leaked
  */
@@ -41,6 +42,7 @@ struct shared {
 	struct list_head node;
 	void *buffer;
 	bool visible;
+	bool kept;
 	u32 nr_pages;
 	struct page *pages[];
 };
@@ -290,6 +292,52 @@ static struct shared *find_buffer(const void *buffer)
 	return NULL;
 }
 
+static struct shared *buffer_new(void *buffer, u32 nr_pages)
+{
+	struct shared *shared = kzalloc(sizeof(*shared), GFP_KERNEL);
+
+	if (shared) {
+		shared->buffer = buffer;
+		shared->nr_pages = nr_pages;
+	}
+	return shared;
+}
+
+/* If it fails the buffer is leaked, and @shared is gone. */
+static int buffer_show(struct shared *shared)
+{
+	int err = vmbus_host->set_visible(shared->buffer, shared->nr_pages, true);
+
+	if (!err)
+		return 0;
+	pr_err_ratelimited("leaking a buffer of %u pages that cannot be shared with the host: %d\n",
+			   shared->nr_pages, err);
+	count_leaked(shared->nr_pages);
+	kfree(shared);
+	/* Some of it may be visible even if memory is all that there was too little of. */
+	return err == -ENOMEM ? -EIO : err;
+}
+
+static void buffer_leak(u32 nr_pages, int err)
+{
+	pr_err_ratelimited("leaking a buffer of %u pages that cannot be taken back from the host: %d\n",
+			   nr_pages, err);
+	count_leaked(nr_pages);
+}
+
+/* NULL if it is not known. */
+static struct shared *buffer_take(const void *buffer)
+{
+	struct shared *shared;
+
+	mutex_lock(&shared_mutex);
+	shared = find_buffer(buffer);
+	if (shared)
+		list_del(&shared->node);
+	mutex_unlock(&shared_mutex);
+	return shared;
+}
+
 /**
  * vmbus_buffer_show() - make a VSC's buffer visible to the host
  * @buffer: page-aligned, from the direct map or vmalloc
@@ -306,21 +354,13 @@ int vmbus_buffer_show(void *buffer, u32 nr_pages)
 
 	if (!vmbus_host->set_visible)
 		return 0;
-	shared = kzalloc(sizeof(*shared), GFP_KERNEL);
+	shared = buffer_new(buffer, nr_pages);
 	if (!shared)
 		return -ENOMEM;
-	err = vmbus_host->set_visible(buffer, nr_pages, true);
-	if (err) {
-		pr_err_ratelimited("leaking a buffer of %u pages that cannot be shared with the host: %d\n",
-				   nr_pages, err);
-		count_leaked(nr_pages);
-		kfree(shared);
-		return err;
-	}
-	shared->buffer = buffer;
-	shared->nr_pages = nr_pages;
-	enlist(shared, false);
-	return 0;
+	err = buffer_show(shared);
+	if (!err)
+		enlist(shared, false);
+	return err;
 }
 
 /**
@@ -339,20 +379,89 @@ int vmbus_buffer_hide(void *buffer, u32 nr_pages)
 
 	if (!vmbus_host->set_visible)
 		return 0;
-	mutex_lock(&shared_mutex);
-	shared = find_buffer(buffer);
-	if (shared)
-		list_del(&shared->node);
-	mutex_unlock(&shared_mutex);
+	shared = buffer_take(buffer);
 	if (shared && shared->visible)
 		err = vmbus_host->set_visible(buffer, nr_pages, false);
 	kfree(shared);
-	if (err) {
-		pr_err_ratelimited("leaking a buffer of %u pages that cannot be taken back from the host: %d\n",
-				   nr_pages, err);
-		count_leaked(nr_pages);
-	}
+	if (err)
+		buffer_leak(nr_pages, err);
 	return err;
+}
+
+#if VMBUS_NEWER_EXPORTS
+
+/**
+ * vmbus_buffer_alloc() - allocate a buffer that is shared as it is
+ * @nr_pages: its pages
+ * @private: it does not become visible, since who uses it is a paravisor
+ *
+ * Context: process, sleeps.
+ * Return: zeroed memory for vmbus_buffer_free(); NULL if there is none, or, with a
+ * message, if the host cannot be given it.
+ */
+void *vmbus_buffer_alloc(u32 nr_pages, bool private)
+{
+	void *buffer = vzalloc(nr_pages * PAGE_SIZE);
+	struct shared *shared;
+
+	if (!buffer)
+		return NULL;
+	shared = buffer_new(buffer, nr_pages);
+	if (!shared) {
+		vfree(buffer);
+		return NULL;
+	}
+	if (vmbus_host->set_visible && !private) {
+		if (buffer_show(shared))
+			return NULL;
+		/* What was in it is something else in the eyes of either side. */
+		memset(buffer, 0, nr_pages * PAGE_SIZE);
+	}
+	enlist(shared, private);
+	return buffer;
+}
+
+/**
+ * vmbus_buffer_free() - free a buffer of vmbus_buffer_alloc()
+ * @buffer: the buffer
+ *
+ * Context: process, sleeps. What the host may still use, or see, is leaked, with a
+ * message.
+ */
+void vmbus_buffer_free(void *buffer)
+{
+	struct shared *shared = buffer_take(buffer);
+	int err = -EBUSY;
+
+	if (WARN_ON_ONCE(!shared))
+		return;
+	if (!shared->kept)
+		err = shared->visible ?
+			vmbus_host->set_visible(buffer, shared->nr_pages, false) : 0;
+	if (err)
+		buffer_leak(shared->nr_pages, err);
+	else
+		vfree(buffer);
+	kfree(shared);
+}
+
+#endif
+
+/**
+ * vmbus_buffer_keep() - the host may use a buffer for ever
+ * @buffer: a VSC's, or of vmbus_buffer_alloc(), which then does not free it
+ *
+ * Context: process, sleeps.
+ */
+void vmbus_buffer_keep(const void *buffer)
+{
+	struct shared *shared;
+
+	mutex_lock(&shared_mutex);
+	shared = find_buffer(buffer);
+	if (shared)
+		shared->kept = true;
+	mutex_unlock(&shared_mutex);
 }
 
 /* ---- the ways down ---- */

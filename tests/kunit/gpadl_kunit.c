@@ -280,14 +280,26 @@ static void refused_buffer_is_given_back(struct kunit *test)
 
 /* ---- memory that cannot be shown or hidden ---- */
 
+static const int errors[] = { -EIO, -ENOMEM };
+
+static void error_name(const int *err, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%pe", ERR_PTR(*err));
+}
+
+KUNIT_ARRAY_PARAM(errors, errors, error_name);
+
+/* Whatever was wrong. */
 static void buffer_that_cannot_be_shown(struct kunit *test)
 {
 	struct guest_chan *guest = start_shown(test);
+	int err = *(const int *)test->param_value;
 	void *buffer = vzalloc(SMALL);
 	struct vmbus_gpadl gpadl;
 
 	KUNIT_ASSERT_NOT_NULL(test, buffer);
 	sim_fail_visible(1, true);
+	sim_fail_visible_by(err);
 	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, SMALL, &gpadl), -EIO);
 	KUNIT_EXPECT_EQ(test, gpadl.gpadl_handle, 0);
 	/* In an unknown state: a VSC must not free it. */
@@ -508,7 +520,7 @@ static struct kunit_case gpadl_cases[] = {
 	KUNIT_CASE(bad_buffers_reach_no_host),
 	KUNIT_CASE(many_come_and_go),
 	KUNIT_CASE(refused_buffer_is_given_back),
-	KUNIT_CASE(buffer_that_cannot_be_shown),
+	KUNIT_CASE_PARAM(buffer_that_cannot_be_shown, errors_gen_params),
 	KUNIT_CASE(buffer_that_cannot_be_hidden),
 	KUNIT_CASE(ring_pages_that_cannot_be_hidden),
 	KUNIT_CASE(rescind_within_description),

@@ -163,6 +163,8 @@ static void shown_buffer_that_is_kept(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), 2);
 	expect_visible(test, PAGES);
 	sim_clear_rules();
+	/* A driver would leak it. */
+	sim_take_back(shown->buffer, PAGES);
 	sim_stop(test);
 	vfree(shown->buffer);
 }
@@ -208,7 +210,7 @@ static void size_name(const u32 *size, char *desc)
 
 KUNIT_ARRAY_PARAM(sizes, sizes, size_name);
 
-/* It is zero, not shared yet, and can be shared as a whole. */
+/* It is zero, and the host sees it already. */
 static void buffer_of_any_size(struct kunit *test)
 {
 	u32 size = *(const u32 *)test->param_value, whole = PAGE_ALIGN(size);
@@ -226,33 +228,140 @@ static void buffer_of_any_size(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, chunks);
 	KUNIT_EXPECT_EQ(test, nr_chunks, 0);
 	KUNIT_EXPECT_NULL(test, memchr_inv(buffer, 0, size));
-	expect_visible(test, 0);
-	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl(guest->ch, buffer, whole, &gpadl), 0);
+	expect_visible(test, whole / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl_caller_decrypted(guest->ch, buffer, whole,
+								     &gpadl), 0);
 	KUNIT_EXPECT_EQ(test, sim_gpadl_pages(gpadl.gpadl_handle), whole / PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), 0);
-	expect_visible(test, 0);
+	expect_visible(test, whole / PAGE_SIZE);
 	vmbus_free_buffer(buffer, chunks, nr_chunks);
+	expect_visible(test, 0);
 	/* Drivers free what they did not get. */
 	vmbus_free_buffer(NULL, NULL, 0);
 }
 
-static void no_memory_for_a_buffer(struct kunit *test)
+static void *buffer_alloc(const struct guest_chan *guest)
 {
-	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
 	struct page **chunks;
 	u32 nr_chunks;
-	void *buffer;
 
+	return vmbus_alloc_buffer(guest->ch, SIZE, &chunks, &nr_chunks);
+}
+
+static struct guest_chan *start(struct kunit *test, bool shown)
+{
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+
+	sim_use_visibility(shown);
 	sim_start_ok(test, NEWEST);
 	guest->ch = sim_guest_channel(test, guest->host);
+	return guest;
+}
+
+/* If a paravisor is to use it, no host sees it. */
+static void buffer_for_a_paravisor(struct kunit *test)
+{
+	struct guest_chan *guest = start(test, true);
+	void *buffer;
+
+	to_vmbus_chan(guest->ch)->private_memory = true;
+	buffer = buffer_alloc(guest);
+	KUNIT_EXPECT_NOT_NULL(test, buffer);
+	expect_visible(test, 0);
+	vmbus_free_buffer(buffer, NULL, 0);
+	expect_visible(test, 0);
+}
+
+/* The driver frees it all the same. Ordinary VMs, and those that share memory page by page. */
+static void buffer_that_the_host_keeps(struct kunit *test)
+{
+	const struct sim_rule drop = { .type = SIM_GPADL_HEADER, .action = SIM_DROP };
+	const struct sim_rule ignore = { .type = SIM_GPADL_TEARDOWN, .action = SIM_IGNORE };
+	struct guest_chan *guest = start(test, *(const bool *)test->param_value);
+	unsigned long before = vmbus_leaked_kib();
+	struct vmbus_gpadl gpadl;
+	void *buffers[2];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(buffers); i++) {
+		buffers[i] = buffer_alloc(guest);
+		KUNIT_ASSERT_NOT_NULL(test, buffers[i]);
+	}
+	sim_rule(&ignore);
+	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl_caller_decrypted(guest->ch, buffers[0], SIZE,
+								     &gpadl), 0);
+	vmbus_deadlines.request = SHORT_MS;
+	KUNIT_EXPECT_EQ(test, vmbus_teardown_gpadl(guest->ch, &gpadl), -ETIMEDOUT);
+	sim_rule(&drop);
+	KUNIT_EXPECT_EQ(test, vmbus_establish_gpadl_caller_decrypted(guest->ch, buffers[1], SIZE,
+								     &gpadl), -ETIMEDOUT);
+	for (i = 0; i < ARRAY_SIZE(buffers); i++) {
+		vmbus_free_buffer(buffers[i], NULL, 0);
+		KUNIT_EXPECT_EQ(test, vmbus_leaked_kib() - before, (i + 1) * SIZE / SZ_1K);
+	}
+	sim_clear_rules();
+	sim_stop(test);
+	/* They are ours still. */
+	for (i = 0; i < ARRAY_SIZE(buffers); i++) {
+		memset(buffers[i], 0, SIZE);
+		sim_take_back(buffers[i], PAGES);
+		vfree(buffers[i]);
+	}
+}
+
+static const bool shown_or_not[] = { false, true };
+
+static void shown_name(const bool *shown, char *desc)
+{
+	strscpy(desc, *shown ? "shown" : "ordinary", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(shown_or_not, shown_or_not, shown_name);
+
+static void buffer_that_cannot_be_shown_or_hidden(struct kunit *test)
+{
+	struct guest_chan *guest = start(test, true);
+	unsigned long before = vmbus_leaked_kib();
+	void *buffer;
+
+	sim_fail_visible(1, true);
+	KUNIT_EXPECT_NULL(test, buffer_alloc(guest));
+	KUNIT_EXPECT_EQ(test, sim_failed_visible(), PAGES);
+	KUNIT_EXPECT_EQ(test, vmbus_leaked_kib() - before, SIZE / SZ_1K);
+	vfree(sim_failed_buffer());
+
+	buffer = buffer_alloc(guest);
+	KUNIT_ASSERT_NOT_NULL(test, buffer);
+	sim_fail_visible(1, false);
+	vmbus_free_buffer(buffer, NULL, 0);
+	KUNIT_EXPECT_EQ(test, vmbus_leaked_kib() - before, 2 * SIZE / SZ_1K);
+	sim_take_back(buffer, PAGES);
+	vfree(buffer);
+}
+
+static void no_memory_for_a_buffer(struct kunit *test)
+{
+	struct guest_chan *guest = start(test, false);
+	struct page **chunks;
+	u32 nr_chunks;
+	unsigned int n;
+	void *buffer;
+
 	KUNIT_ASSERT_EQ(test, fault_init(), 0);
-	fault_arm(1);
-	buffer = vmbus_alloc_buffer(guest->ch, SZ_64K, &chunks, &nr_chunks);
-	KUNIT_EXPECT_TRUE(test, fault_disarm());
+	/* Each allocation in turn. */
+	for (n = 1; n < 100; n++) {
+		fault_arm(n);
+		buffer = vmbus_alloc_buffer(guest->ch, SZ_64K, &chunks, &nr_chunks);
+		if (!fault_disarm())
+			break;
+		KUNIT_EXPECT_NULL(test, buffer);
+		KUNIT_EXPECT_NULL(test, chunks);
+		KUNIT_EXPECT_EQ(test, nr_chunks, 0);
+		vmbus_free_buffer(buffer, chunks, nr_chunks);
+	}
 	fault_exit();
-	KUNIT_EXPECT_NULL(test, buffer);
-	KUNIT_EXPECT_NULL(test, chunks);
-	KUNIT_EXPECT_EQ(test, nr_chunks, 0);
+	KUNIT_EXPECT_GT(test, n, 2);
+	KUNIT_EXPECT_NOT_NULL(test, buffer);
 	vmbus_free_buffer(buffer, chunks, nr_chunks);
 }
 
@@ -346,6 +455,9 @@ static struct kunit_case newer_cases[] = {
 	KUNIT_CASE(shown_buffer_of_no_channel),
 	KUNIT_CASE(shown_buffer_without_connection),
 	KUNIT_CASE_PARAM(buffer_of_any_size, sizes_gen_params),
+	KUNIT_CASE(buffer_for_a_paravisor),
+	KUNIT_CASE_PARAM(buffer_that_the_host_keeps, shown_or_not_gen_params),
+	KUNIT_CASE(buffer_that_cannot_be_shown_or_hidden),
 	KUNIT_CASE(no_memory_for_a_buffer),
 	KUNIT_CASE(root_is_there_with_the_bus),
 	KUNIT_CASE(driver_unloads_after_a_crash),

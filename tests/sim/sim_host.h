@@ -389,7 +389,9 @@ void sim_fail_synic_up(unsigned int cpu, int err);
 void sim_fail_attach(int err);
 void sim_use_visibility(bool use);	/* the host has set_visible(); before sim_start() */
 void sim_fail_visible(unsigned int after, bool visible);	/* the nth call */
+void sim_fail_visible_by(int err);	/* behind that; else it is -EIO */
 unsigned int sim_failed_visible(void);	/* its pages; 0: it has not come */
+void *sim_failed_buffer(void);
 void sim_end_visibility(void);	/* from now on each call is refused, as once a kexec has begun */
 unsigned long sim_visible_pages(void);
 /* Those, and private ones that a paravisor's GPADLs have. */

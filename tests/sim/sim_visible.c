@@ -67,6 +67,8 @@ static struct {
 		unsigned int after;
 		bool visible;
 		unsigned int pages;	/* of the call that failed */
+		void *buffer;
+		int err;
 	} fail;
 	bool ended;			/* nothing changes any more */
 	bool watches_maps;
@@ -444,11 +446,13 @@ int sim_set_visible(void *addr, int nr_pages, bool make_visible)
 	might_sleep();
 	raw_spin_lock_irqsave(&visible.lock, flags);
 	fail = visible.fail.after && visible.fail.visible == make_visible && !--visible.fail.after;
-	if (fail)
+	if (fail) {
 		visible.fail.pages = nr_pages;
+		visible.fail.buffer = addr;
+	}
 	raw_spin_unlock_irqrestore(&visible.lock, flags);
 	if (fail)
-		return -EIO;
+		return visible.fail.err;
 	if (visible.ended)
 		return -EBUSY;
 	for (; nr_pages; nr_pages--, addr += PAGE_SIZE) {
@@ -551,12 +555,23 @@ void sim_fail_visible(unsigned int after, bool make_visible)
 {
 	visible.fail.after = after;
 	visible.fail.visible = make_visible;
+	visible.fail.err = -EIO;
 	visible.fail.pages = 0;
+}
+
+void sim_fail_visible_by(int err)
+{
+	visible.fail.err = err;
 }
 
 unsigned int sim_failed_visible(void)
 {
 	return visible.fail.pages;
+}
+
+void *sim_failed_buffer(void)
+{
+	return visible.fail.buffer;
 }
 
 void sim_end_visibility(void)
