@@ -273,8 +273,8 @@ static const struct hv_vmbus_device_id storm_ids[] = {
 	{ },
 };
 
-/* Known, so nobody wonders about it, but without a driver. */
-static const struct hv_vmbus_device_id bare_type = { HV_MOUSE_GUID };
+/* Known, so nobody wonders about it, also in isolation VMs, but without a driver. */
+static const struct hv_vmbus_device_id bare_type = { HV_SHUTDOWN_GUID };
 
 static struct hv_driver storm_driver = {
 	.name = "vmbus_storm",
