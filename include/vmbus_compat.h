@@ -48,6 +48,14 @@
 #define VMBUS_HEX_H		"linux/hex.h"
 #endif
 
+/* 7.0: the pages of kmalloc(), which are in use, have no references. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define VMBUS_PAGE_OF_KMALLOC(page)	false
+#else
+#define VMBUS_PAGE_OF_KMALLOC(page)	(folio_test_slab(page_folio(page)) || \
+					 folio_test_large_kmalloc(page_folio(page)))
+#endif
+
 /* 6.3: a root partition may itself be a guest. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define VMBUS_HV_NESTED		false

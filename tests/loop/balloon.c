@@ -182,7 +182,7 @@ static bool in_use(u64 range)
 	u64 pfn = range & FIRST_PAGE, end = pfn + pages_of(range);
 
 	for (; pfn < end; pfn++)
-		if (!pfn_valid(pfn) || !page_count(pfn_to_page(pfn)))
+		if (!pfn_valid(pfn) || !sim_in_use(pfn_to_page(pfn)))
 			return false;
 	return true;
 }

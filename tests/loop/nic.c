@@ -340,7 +340,7 @@ static bool gather(struct nic_channel *channel, const struct sim_packet_header *
 				return false;
 			memcpy(&pfn, at, sizeof(pfn));
 			at += sizeof(pfn);
-			if (!pfn_valid(pfn) || !page_count(pfn_to_page(pfn)))
+			if (!pfn_valid(pfn) || !sim_in_use(pfn_to_page(pfn)))
 				return false;
 			memcpy(channel->message + channel->len,
 			       page_address(pfn_to_page(pfn)) + offset, now);

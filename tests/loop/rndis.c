@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include VMBUS_HEX_H
 
 #include "loop.h"
 #include "nic.h"

@@ -829,7 +829,7 @@ int loop_scsi_start(void)
 
 	ctl.pool = kvcalloc(REQUESTS, sizeof(*ctl.pool), GFP_KERNEL);
 	ctl.buffer = kvzalloc(DISK_MAX_TRANSFER, GFP_KERNEL);
-	ctl.queue = alloc_workqueue("loop_scsi", WQ_MEM_RECLAIM, 1);
+	ctl.queue = alloc_workqueue("loop_scsi", WQ_MEM_RECLAIM | VMBUS_WQ_PERCPU, 1);
 	if (!ctl.pool || !ctl.buffer || !ctl.queue)
 		goto fail;
 	err = loop_disk_start();

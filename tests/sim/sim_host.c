@@ -62,7 +62,7 @@ static void let_go(u32 handle)
 	if (!gpadl)
 		return;
 	for (i = 0; i < gpadl->nr_pages; i++)
-		if (!page_count(sim_page(gpadl->pfns[i])))
+		if (!sim_in_use(sim_page(gpadl->pfns[i])))
 			sim_violation("page 0x%llx of GPADL 0x%x was freed", gpadl->pfns[i],
 				      gpadl->handle);
 	sim_free_gpadl(gpadl);
@@ -186,7 +186,7 @@ void sim_write_late(void)
 
 		if (!at)
 			continue;
-		if (IS_ERR(at) || !page_count(sim_page(host.lingers_at[i] / SIM_PAGE))) {
+		if (IS_ERR(at) || !sim_in_use(sim_page(host.lingers_at[i] / SIM_PAGE))) {
 			sim_violation("page %u of the connection was freed while the host used it",
 				      i);
 			return;
@@ -448,7 +448,7 @@ static void add_pfns(struct sim_gpadl *gpadl, const u64 *pfns, u32 most)
 		 * the rescind, and freed the pages, since it posted them.
 		 */
 		if (!sim_page_valid(pfns[i]) ||
-		    (!chan->rescinded && (!page_count(sim_page(pfns[i])) ||
+		    (!chan->rescinded && (!sim_in_use(sim_page(pfns[i])) ||
 					  sim_is_visible(pfns[i]) == gpadl->private)))
 			sim_violation("GPADL 0x%x: page 0x%llx", gpadl->handle, pfns[i]);
 		gpadl->pfns[gpadl->known++] = pfns[i];

@@ -23,6 +23,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/mm.h>
 #include <linux/types.h>
 #include <linux/uuid.h>
 
@@ -572,5 +573,11 @@ unsigned int sim_log_lines(u64 mark, const char *text);
 		usleep_range(500, 1000);				\
 	sim_ok;								\
 })
+
+/* Nobody has freed it. */
+static inline bool sim_in_use(struct page *page)
+{
+	return page_count(page) || VMBUS_PAGE_OF_KMALLOC(page);
+}
 
 #endif /* _SIM_HOST_H */
