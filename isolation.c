@@ -137,7 +137,8 @@ static void unmap_theirs(void *at)
 
 /*
  * It is mapped already if the CPU was online before. A handler that has its message may
- * still have to free the slot, so it stays where it is as long as the page is the same.
+ * still have to free the slot, so that mapping stays, also if the page is another one now,
+ * which none has been seen to be: then it is not undone any more.
  */
 static int their_page(void **page, u64 *address, unsigned int reg)
 {
@@ -145,7 +146,6 @@ static int their_page(void **page, u64 *address, unsigned int reg)
 
 	if (*page && *address == now)
 		return 0;
-	unmap_theirs(*page);
 	*page = map_theirs(now);
 	*address = now;
 	if (*page)

@@ -34,7 +34,7 @@
  * @node: on the list of all of it
  * @buffer: a VSC's, or NULL for pages of ours
  * @visible: the host may see it
- * @kept: of a buffer that the bus has allocated: the host may use it for ever
+ * @kept: of a buffer that the bus has allocated: the host may use, or see, it for ever
  * @nr_pages: its number of pages
  * @pages: the pages, unless it is a VSC's; NULL where one is leaked
  */
@@ -487,9 +487,11 @@ void vmbus_shared_hide_all(void)
 			hide_pages(shared, shared->nr_pages);
 			continue;
 		}
-		if (vmbus_host->set_visible(shared->buffer, shared->nr_pages, false))
+		if (vmbus_host->set_visible(shared->buffer, shared->nr_pages, false)) {
 			pr_err("%u pages of a buffer stay visible to the host\n",
 			       shared->nr_pages);
+			shared->kept = true;
+		}
 		shared->visible = false;
 	}
 	mutex_unlock(&shared_mutex);

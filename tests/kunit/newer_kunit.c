@@ -339,6 +339,28 @@ static void buffer_that_cannot_be_shown_or_hidden(struct kunit *test)
 	vfree(buffer);
 }
 
+/* Another kernel is about to start; a driver still frees what could not be hidden from the host. */
+static void buffer_that_stays_visible_to_the_end(struct kunit *test)
+{
+	struct guest_chan *guest = start(test, true);
+	unsigned long before = vmbus_leaked_kib();
+	void *buffer = buffer_alloc(guest);
+
+	KUNIT_ASSERT_NOT_NULL(test, buffer);
+	/* It was shown last, and is hidden first. */
+	sim_fail_visible(1, false);
+	sim_upcall_kexec();
+	KUNIT_EXPECT_EQ(test, sim_failed_visible(), PAGES);
+	vmbus_free_buffer(buffer, NULL, 0);
+	KUNIT_EXPECT_EQ(test, vmbus_leaked_kib() - before, SIZE / SZ_1K);
+	KUNIT_EXPECT_EQ(test, sim_violations(), 0);
+	sim_take_back(buffer, PAGES);
+	sim_allow_violations();
+	vmbus_deadlines.unload = SHORT_MS;
+	sim_stop(test);
+	vfree(buffer);
+}
+
 static void no_memory_for_a_buffer(struct kunit *test)
 {
 	struct guest_chan *guest = start(test, false);
@@ -458,6 +480,7 @@ static struct kunit_case newer_cases[] = {
 	KUNIT_CASE(buffer_for_a_paravisor),
 	KUNIT_CASE_PARAM(buffer_that_the_host_keeps, shown_or_not_gen_params),
 	KUNIT_CASE(buffer_that_cannot_be_shown_or_hidden),
+	KUNIT_CASE(buffer_that_stays_visible_to_the_end),
 	KUNIT_CASE(no_memory_for_a_buffer),
 	KUNIT_CASE(root_is_there_with_the_bus),
 	KUNIT_CASE(driver_unloads_after_a_crash),
