@@ -50,10 +50,9 @@
 
 /* 7.0: the pages of kmalloc(), which are in use, have no references. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
-#define VMBUS_PAGE_OF_KMALLOC(page)	false
+#define VMBUS_KMALLOC_COUNTED	1
 #else
-#define VMBUS_PAGE_OF_KMALLOC(page)	(folio_test_slab(page_folio(page)) || \
-					 folio_test_large_kmalloc(page_folio(page)))
+#define VMBUS_KMALLOC_COUNTED	0
 #endif
 
 /* 6.3: a root partition may itself be a guest. */

@@ -59,7 +59,8 @@ int io_getevents(aio_context_t context, long min, long nr, struct io_event *even
 	long got = 0, more;
 
 	do {
-		more = syscall(SYS_io_getevents, context, min - got, nr - got, events + got, timeout);
+		more = syscall(SYS_io_getevents, context, min - got, nr - got, events + got,
+			       timeout);
 		if (more > 0)
 			got += more;
 		else if (!more)

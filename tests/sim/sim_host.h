@@ -577,7 +577,13 @@ unsigned int sim_log_lines(u64 mark, const char *text);
 /* Nobody has freed it. */
 static inline bool sim_in_use(struct page *page)
 {
-	return page_count(page) || VMBUS_PAGE_OF_KMALLOC(page);
+#if !VMBUS_KMALLOC_COUNTED
+	struct folio *folio = page_folio(page);
+
+	if (folio_test_slab(folio) || folio_test_large_kmalloc(folio))
+		return true;
+#endif
+	return page_count(page);
 }
 
 #endif /* _SIM_HOST_H */
