@@ -174,7 +174,7 @@ static void host_set(unsigned int reg, u64 value)
 	hv_set_msr(reg, value);
 }
 
-static const struct vmbus_synic_regs host = {
+const struct vmbus_synic_regs vmbus_host_regs = {
 	.get = host_get,
 	.set = host_set,
 };
@@ -233,9 +233,9 @@ static void synic_enable(const struct vmbus_hv_cpu *pages)
 	if (kind->para)
 		enable_pages(kind->para, pages->para_messages, pages->para_events);
 	if (kind->has_paravisor)
-		enable_pages(&host, NULL, NULL);
+		enable_pages(&vmbus_host_regs, NULL, NULL);
 	else
-		enable_pages(&host, pages->messages, pages->events);
+		enable_pages(&vmbus_host_regs, pages->messages, pages->events);
 
 	sint.as_uint64 = hv_get_msr(HV_MSR_SINT0 + VMBUS_SINT);
 	sint.masked = 0;
@@ -253,7 +253,7 @@ static void synic_enable(const struct vmbus_hv_cpu *pages)
 	}
 
 	/* The host's is the paravisor's to enable, then. */
-	set_control(kind->para ?: &host, true);
+	set_control(kind->para ?: &vmbus_host_regs, true);
 }
 
 static int synic_up(unsigned int cpu, struct vmbus_synic *synics)
@@ -285,10 +285,10 @@ static void synic_disable(void)
 	sint.masked = 1;
 	hv_set_msr(HV_MSR_SINT0 + VMBUS_SINT, sint.as_uint64);
 
-	disable_pages(&host, kind->has_paravisor);
+	disable_pages(&vmbus_host_regs, kind->has_paravisor);
 	if (kind->para)
 		disable_pages(kind->para, false);
-	set_control(kind->para ?: &host, false);
+	set_control(kind->para ?: &vmbus_host_regs, false);
 	vmbus_arch_sint_down();
 }
 

@@ -7,7 +7,7 @@
  *
  * With a paravisor, which runs in the VM at a higher privilege, calls and registers of
  * the SynIC go past it to the hypervisor: by the GHCB (SEV-SNP) or TDVMCALL (TDX);
- * for registers hv_get_msr() and hv_set_msr() do that. Its SynIC pages are used. If
+ * for registers vmbus_host_regs does that. Its SynIC pages are used. If
  * it has a bus of its own (confidential VMBus), that has a second SynIC, whose
  * registers are the processor's, and plain hypercalls post to it.
  * Without one the kernel's own functions do what an ordinary VM does, on pages that
@@ -142,7 +142,7 @@ static void unmap_theirs(void *at)
  */
 static int their_page(void **page, u64 *address, unsigned int reg)
 {
-	u64 now = hv_get_msr(reg) & HV_HYP_PAGE_MASK;
+	u64 now = vmbus_host_regs.get(reg) & HV_HYP_PAGE_MASK;
 
 	if (*page && *address == now)
 		return 0;

@@ -54,6 +54,9 @@ struct vmbus_synic_regs {
 	void (*set)(unsigned int reg, u64 value);
 };
 
+/* The host's SynIC. */
+extern const struct vmbus_synic_regs vmbus_host_regs;
+
 /**
  * struct vmbus_kind - a kind of VM
  * @name: for the log; NULL for the ordinary one
