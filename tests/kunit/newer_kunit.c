@@ -210,19 +210,26 @@ static void size_name(const u32 *size, char *desc)
 
 KUNIT_ARRAY_PARAM(sizes, sizes, size_name);
 
+static struct guest_chan *start(struct kunit *test, bool shown)
+{
+	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+
+	sim_use_visibility(shown);
+	sim_start_ok(test, NEWEST);
+	guest->ch = sim_guest_channel(test, guest->host);
+	return guest;
+}
+
 /* It is zero, and the host sees it already. */
 static void buffer_of_any_size(struct kunit *test)
 {
 	u32 size = *(const u32 *)test->param_value, whole = PAGE_ALIGN(size);
-	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
+	struct guest_chan *guest = start(test, true);
 	struct page *page, **chunks = &page;
 	struct vmbus_gpadl gpadl;
 	u32 nr_chunks = 1;
 	void *buffer;
 
-	sim_use_visibility(true);
-	sim_start_ok(test, NEWEST);
-	guest->ch = sim_guest_channel(test, guest->host);
 	buffer = vmbus_alloc_buffer(guest->ch, size, &chunks, &nr_chunks);
 	KUNIT_ASSERT_NOT_NULL(test, buffer);
 	KUNIT_EXPECT_NULL(test, chunks);
@@ -246,16 +253,6 @@ static void *buffer_alloc(const struct guest_chan *guest)
 	u32 nr_chunks;
 
 	return vmbus_alloc_buffer(guest->ch, SIZE, &chunks, &nr_chunks);
-}
-
-static struct guest_chan *start(struct kunit *test, bool shown)
-{
-	struct guest_chan *guest = guest_new(test, sim_add(test, NULL, &sim_echo));
-
-	sim_use_visibility(shown);
-	sim_start_ok(test, NEWEST);
-	guest->ch = sim_guest_channel(test, guest->host);
-	return guest;
 }
 
 /* If a paravisor is to use it, no host sees it. */

@@ -5,7 +5,6 @@
  * what the host may still use is kept until it says that it let go.
  */
 #include <linux/cpu.h>
-#include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/vmalloc.h>
 
@@ -290,20 +289,11 @@ static void rescind_frees_what_was_kept(struct kunit *test)
 
 static int read_attribute(const guid_t *device, const char *name)
 {
-	char *path = kasprintf(GFP_KERNEL, "/sys/bus/vmbus/devices/%pUl/%s", device, name);
-	struct file *file;
-	char text[256];
-	loff_t at = 0;
+	char path[FILE_PATH_MAX], text[256];
 	ssize_t len;
 
-	if (!path)
-		return -ENOMEM;
-	file = file_open(path, O_RDONLY);
-	kfree(path);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	len = kernel_read(file, text, sizeof(text), &at);
-	filp_close(file, NULL);
+	snprintf(path, sizeof(path), "/sys/bus/vmbus/devices/%pUl/%s", device, name);
+	len = file_read(path, text, sizeof(text));
 	return len > 0 ? 0 : len ?: -ENODATA;
 }
 
