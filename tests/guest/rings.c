@@ -82,7 +82,7 @@ static bool host_answers(struct vmbus_channel *channel)
 	if (vmbus_sendpacket(channel, &request, sizeof(request), 0,
 			     VM_PKT_DATA_INBAND, 0))
 		return false;
-	return wait_for_completion_timeout(&replied, 5 * HZ);
+	return wait_for_completion_timeout(&replied, 60 * HZ);
 }
 
 static void run_tests(unsigned int bytes, unsigned int tries)

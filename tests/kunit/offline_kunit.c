@@ -744,16 +744,6 @@ static void users_move_meanwhile(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_gpadls(), MANY);
 }
 
-static void offline_exit(struct kunit *test)
-{
-	unsigned int cpu;
-
-	for_each_present_cpu(cpu)
-		if (!cpu_online(cpu))
-			KUNIT_EXPECT_EQ(test, add_cpu(cpu), 0);
-	sim_exit(test);
-}
-
 static struct kunit_case offline_cases[] = {
 	KUNIT_CASE_PARAM(channels_leave_from_4_1_on, sim_versions_gen_params),
 	KUNIT_CASE(unopened_are_assigned_anew),
@@ -783,6 +773,6 @@ static struct kunit_case offline_cases[] = {
 struct kunit_suite offline_suite = {
 	.name = "hv_vmbus_offline",
 	.init = sim_init,
-	.exit = offline_exit,
+	.exit = sim_exit,
 	.test_cases = offline_cases,
 };

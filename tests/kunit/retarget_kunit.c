@@ -78,6 +78,7 @@ static void expect_on(struct kunit *test, struct moving *moving, unsigned int cp
 	KUNIT_EXPECT_TRUE(test, sim_wait(host_targets(moving, cpu)));
 	KUNIT_EXPECT_TRUE(test, guest_echoes(&moving->guest));
 	KUNIT_EXPECT_EQ(test, moving->ran_on, cpu);
+	guest_tasklet_ends(moving->guest.ch);
 }
 
 static void moves_from_4_1_on(struct kunit *test)

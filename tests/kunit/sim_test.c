@@ -4,6 +4,7 @@
  * at its end.
  */
 #include <kunit/test.h>
+#include <linux/cpu.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
@@ -181,8 +182,13 @@ void sim_stop(struct kunit *test)
 
 void sim_exit(struct kunit *test)
 {
+	unsigned int cpu;
+
 	in_vain_end();
 	fault_exit();
+	for_each_present_cpu(cpu)
+		if (!cpu_online(cpu))
+			KUNIT_EXPECT_EQ(test, add_cpu(cpu), 0);
 	if (!host.log)
 		return;
 	sim_stop(test);

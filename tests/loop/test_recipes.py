@@ -4,6 +4,7 @@ import re
 
 from looplib import LOOP, NIC, case
 from test_nic import instance
+from test_storm import CPUS
 
 B = "/sys/bus/vmbus/devices"
 D = "/sys/kernel/debug/vmbus"
@@ -143,6 +144,8 @@ def recipe_cpu_stays(loop):
     loop.start("version=4.0 nics=1")
     loop.load("hv_netvsc")
     loop.wait(lambda: loop.guest.run(f"ls {B}/*/net")[0] == 0, "no NIC")
+    # Sub-channels come once it is there.
+    loop.wait(lambda: len(loop.sh(f"cat {B}/*/channels/*/cpu").split()) == CPUS, "sub-channels are missing")
     cpus = {int(cpu) for cpu in loop.sh(f"cat {B}/*/channels/*/cpu").split()} - {0}
     assert cpus, "all channels are on CPU 0"
     cpu = min(cpus)
