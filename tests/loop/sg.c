@@ -274,7 +274,11 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		fail("usage: sg commands|stop|attention|reset|shapes DEVICE [MEGABYTES]");
-	fd = open(argv[2], O_RDWR | (strcmp(argv[1], "shapes") ? O_NONBLOCK : O_DIRECT));
+	/* Without BLK_DEV_WRITE_MOUNTED a mounted disk cannot be opened for writing. */
+	if (!strcmp(argv[1], "reset"))
+		fd = open(argv[2], O_RDONLY | O_NONBLOCK);
+	else
+		fd = open(argv[2], O_RDWR | (strcmp(argv[1], "shapes") ? O_NONBLOCK : O_DIRECT));
 	if (fd < 0)
 		fail("%s", argv[2]);
 	last = argc > 3 ? atoi(argv[3]) * 2048 - 1 : 0;

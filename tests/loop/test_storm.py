@@ -272,7 +272,7 @@ def storm_image(loop):
     more_passes(loop)
     # Answered by the life in the image, over the same line.
     loop.sh("echo disk >/sys/power/state", 600)
-    assert "Image successfully loaded" in loop.guest.console(), "there was no other life between"
+    assert "Image loading done" in loop.guest.console(), "there was no other life between"
     more_passes(loop)
     end(loop, lost=40)
     loop.sh("swapoff /dev/vda")
