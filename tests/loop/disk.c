@@ -51,7 +51,7 @@ MODULE_PARM_DESC(disk_mb, "Their size in megabytes");
 
 static char *disk_file;
 module_param(disk_file, charp, 0444);
-MODULE_PARM_DESC(disk_file, "A file that is LUN 0 instead, as long as it is");
+MODULE_PARM_DESC(disk_file, "A file or a block device that is LUN 0 instead, as long as it is");
 
 struct disk {
 	unsigned int users;
@@ -677,7 +677,7 @@ static int take_file(struct disk *disk, const char *path)
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	disk->blocks = i_size_read(file_inode(file)) / BLOCK;
+	disk->blocks = i_size_read(file->f_mapping->host) / BLOCK;
 	disk->file = file;
 	return disk->blocks ? 0 : -EINVAL;
 }

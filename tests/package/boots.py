@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from hostlib.guest import PLAIN_MACHINE, Setup, boot
+from hostlib.guest import PLAIN_CLOCK, PLAIN_MACHINE, Setup, boot
 from hostlib.kernel import Kernel
 from hostlib.machine import QEMU, Machine
 from hostlib.testing import until_booted
@@ -29,6 +29,48 @@ echo "all said"
 busybox poweroff -f
 """
 
+# The same of a machine whose root is a disk of the bus, after some work on it.
+DISK_INIT = """#!/bin/sh
+exec >/dev/ttyS0 2>&1
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t debugfs debug /sys/kernel/debug
+echo "root: $(awk '$2 == "/" { print $1 }' /proc/mounts)"
+echo "driver: $(ls /sys/bus/vmbus/drivers)"
+echo "disk: $(readlink -f /sys/block/sda)"
+dd if=/dev/urandom of=/file bs=1M count=16 2>/dev/null
+written=$(md5sum </file)
+sync
+echo 3 >/proc/sys/vm/drop_caches
+[ "$(md5sum </file)" != "$written" ] || echo "file: as it was written"
+echo "wrong: $(cat /sys/kernel/debug/hv_vmbus_loop/violations)"
+echo "log: $(dmesg | grep -E 'Vmbus version|hv_storvsc|EXT4-fs|WARNING|BUG')"
+echo "all said"
+sync
+mount -o remount,ro /
+busybox poweroff -f
+"""
+# Its initramfs has the host in software, and the kernel's own hv_storvsc as it is, for which modprobe would load hv_vmbus.
+DISK_HOOK = """#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+. /usr/share/initramfs-tools/hook-functions
+mkdir -p $DESTDIR/lib/loop
+cp /lib/hv_vmbus_loop.ko $DESTDIR/lib/loop/
+file=$(modinfo -k $version -n hv_storvsc)
+case $file in
+*.xz) xz -dc $file >$DESTDIR/lib/loop/hv_storvsc.ko ;;
+*) cp $file $DESTDIR/lib/loop/hv_storvsc.ko ;;
+esac
+manual_add_modules scsi_transport_fc sd_mod virtio_pci virtio_blk
+"""
+DISK_SCRIPT = """#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+modprobe -a virtio_pci virtio_blk scsi_transport_fc sd_mod
+for try in 1 2 3 4 5 6 7 8 9; do [ -b /dev/vda ] || sleep 1; done
+insmod /lib/loop/hv_vmbus_loop.ko disks=1 disk_file=/dev/vda
+insmod /lib/loop/hv_storvsc.ko
+"""
+
 
 class Installed:
     """The system as it is now, on a disk, and its kernels and initramfs beside it."""
@@ -39,7 +81,8 @@ class Installed:
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hv_vmbus."))
-        for name, text in (("agent", (TOP / "tests/host/guest/l2-init.sh").read_text()), ("plain", PLAIN_INIT)):
+        for name, text in (("agent", (TOP / "tests/host/guest/l2-init.sh").read_text()), ("plain", PLAIN_INIT),
+                           ("from-disk", DISK_INIT)):
             path = self.system.root / name
             path.write_text(text)
             path.chmod(0o755)
@@ -51,7 +94,7 @@ class Installed:
     def __exit__(self, *_):
         self.machine.close()
         shutil.rmtree(self.dir)
-        for name in ("agent", "plain", "bin/busybox"):
+        for name in ("agent", "plain", "from-disk", "bin/busybox"):
             (self.system.root / name).unlink()
 
     def kernel(self, kver):
@@ -93,12 +136,12 @@ class Installed:
         finally:
             guest.close()
 
-    def boots_plain(self, kver):
+    def boots_plain(self, kver, root="/dev/vda", init="/plain"):
         """On a machine without Hyper-V; what it said."""
         kernel = self.kernel(kver)
         argv = [QEMU, *PLAIN_MACHINE, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "1200", "-smp", "2",
                 "-kernel", str(kernel.image), "-initrd", str(kernel.path / "initrd"), "-serial", "stdio",
-                "-append", "console=ttyS0 panic=-1 quiet mitigations=off root=/dev/vda rw init=/plain",
+                "-append", f"console=ttyS0 panic=-1 quiet mitigations=off {PLAIN_CLOCK} root={root} rw init={init}",
                 "-drive", f"if=virtio,format=raw,snapshot=on,file={self.dir}/disk"]
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
