@@ -46,30 +46,11 @@ echo 3 >/proc/sys/vm/drop_caches
 echo "wrong: $(cat /sys/kernel/debug/hv_vmbus_loop/violations)"
 echo "log: $(dmesg | grep -E 'Vmbus version|hv_storvsc|EXT4-fs|WARNING|BUG')"
 echo "all said"
-sync
 mount -o remount,ro /
 busybox poweroff -f
 """
-# Its initramfs has the host in software, and the kernel's own hv_storvsc as it is, for which modprobe would load hv_vmbus.
-DISK_HOOK = """#!/bin/sh
-[ "$1" != prereqs ] || exit 0
-. /usr/share/initramfs-tools/hook-functions
-mkdir -p $DESTDIR/lib/loop
-cp /lib/hv_vmbus_loop.ko $DESTDIR/lib/loop/
-file=$(modinfo -k $version -n hv_storvsc)
-case $file in
-*.xz) xz -dc $file >$DESTDIR/lib/loop/hv_storvsc.ko ;;
-*) cp $file $DESTDIR/lib/loop/hv_storvsc.ko ;;
-esac
-manual_add_modules scsi_transport_fc sd_mod virtio_pci virtio_blk
-"""
-DISK_SCRIPT = """#!/bin/sh
-[ "$1" != prereqs ] || exit 0
-modprobe -a virtio_pci virtio_blk scsi_transport_fc sd_mod
-for try in 1 2 3 4 5 6 7 8 9; do [ -b /dev/vda ] || sleep 1; done
-insmod /lib/loop/hv_vmbus_loop.ko disks=1 disk_file=/dev/vda
-insmod /lib/loop/hv_storvsc.ko
-"""
+# Programs of that disk that a guest may have for its init.
+INITS = {"agent": (TOP / "tests/host/guest/l2-init.sh").read_text(), "plain": PLAIN_INIT, "from-disk": DISK_INIT}
 
 
 class Installed:
@@ -81,8 +62,7 @@ class Installed:
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hv_vmbus."))
-        for name, text in (("agent", (TOP / "tests/host/guest/l2-init.sh").read_text()), ("plain", PLAIN_INIT),
-                           ("from-disk", DISK_INIT)):
+        for name, text in INITS.items():
             path = self.system.root / name
             path.write_text(text)
             path.chmod(0o755)
@@ -94,7 +74,7 @@ class Installed:
     def __exit__(self, *_):
         self.machine.close()
         shutil.rmtree(self.dir)
-        for name in ("agent", "plain", "from-disk", "bin/busybox"):
+        for name in (*INITS, "bin/busybox"):
             (self.system.root / name).unlink()
 
     def kernel(self, kver):

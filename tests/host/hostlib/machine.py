@@ -19,7 +19,7 @@ L1_BOOT_TIMEOUT = 300
 PORTS = ("control", "agent", "monitor")
 # Page tables of five levels have an emulated processor walk them for L1 and L2 alike, after each exit; "rep movsb", which
 # ERMS and FSRM speak for, goes byte by byte there. What instructions are counted by keeps them.
-CPU, NO_LONG_WALKS = "max,+svm,+npt", ",-la57,-erms,-fsrm"
+CPU, CHEAPER = "max,+svm,+npt", ",-la57,-erms,-fsrm"
 # What costs an emulated boot time and shows nothing: a console line alone is some 40 ms in a nested guest.
 QUIET = "quiet mitigations=off cryptomgr.notests no_timer_check random.trust_cpu=on audit=0 apparmor=0"
 
@@ -82,7 +82,7 @@ class Machine:
             l1_image(kernel, initrd)
         argv = [
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", str(self.memory),
-            "-smp", str(self.smp), "-machine", "q35", "-cpu", CPU + ("" if self.icount else NO_LONG_WALKS),
+            "-smp", str(self.smp), "-machine", "q35", "-cpu", CPU + ("" if self.icount else CHEAPER),
             "-kernel", str(kernel.image), "-initrd", str(initrd),
             "-append", f"console=ttyS0 panic=-1 nowatchdog {QUIET}",
             "-serial", f"file:{self.dir}/l1.console",
